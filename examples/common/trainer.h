@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Trains a network to classify images.
+ */
+#ifndef EXAMPLES_TRAINER_H
+#define EXAMPLES_TRAINER_H
+
+#include <resattn/resattn.h>
+
+#include "images.h"
+
+enum trainer_schedule { TRAINER_ONE_CYCLE, TRAINER_COSINE, TRAINER_STEP };
+
+struct trainer {
+    int32_t epochs, batch;
+    int32_t side; /* of the network's input: a multiple of 32 */
+    double rate;  /* the largest learning rate */
+    double weight_decay;
+    enum trainer_schedule schedule;
+    uint64_t seed; /* of the order of the images, and of augmentation */
+    int augmented; /* crop and mirror */
+};
+
+/* Trains by stochastic gradient descent with Nesterov's momentum and shows the progress. Returns 0, or -1 after
+ * printing why not. */
+int trainer_run(resattn_network *network, const struct images *images, const struct trainer *trainer);
+
+#endif

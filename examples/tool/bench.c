@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * resattn bench: the time of inference, or of a training step (forward, loss, backward, change of the parameters).
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "errors.h"
+#include "options.h"
+#include "progress.h"
+#include "random.h"
+#include "tool.h"
+
+static const char help[] = "Usage: resattn bench --model NAME_OR_FILE [OPTION]...\n"
+                           "Times runs on random images after one that is not timed, and prints the median.\n"
+                           "\n"
+                           "  --size S     side of the images (default: what the network was made for)\n"
+                           "  --batch B    images at once (default 1)\n"
+                           "  --threads T  0, the default: as many as there are CPUs\n"
+                           "  --train      training steps: forward, loss, backward, SGD with Nesterov's momentum\n"
+                           "  --runs N     timed runs (default 5)\n"
+                           "  --classes N  of a network by name (default: as published)\n"
+                           "  --help       this text\n";
+
+struct settings {
+    const char *model;
+    int32_t side, batch, threads, runs, classes;
+    int train;
+};
+
+struct bench {
+    resattn_context *context;
+    resattn_network *network;
+    resattn_session *session;
+    resattn_optimizer *optimizer; /* NULL: inference */
+    resattn_tensor *input;
+    float *pixels;
+    int32_t *labels;
+    double *seconds;
+};
+
+static void close_bench(struct bench *bench)
+{
+    free(bench->seconds);
+    free(bench->labels);
+    resattn_tensor_unref(bench->input);
+    free(bench->pixels);
+    resattn_optimizer_free(bench->optimizer);
+    resattn_session_free(bench->session);
+    resattn_network_unref(bench->network);
+    resattn_context_unref(bench->context);
+}
+
+static int make_input(struct bench *bench, const struct settings *settings, int32_t side)
+{
+    int32_t channels = resattn_network_in_channels(bench->network);
+    size_t image = (size_t)side * (size_t)side * (size_t)channels;
+    int64_t shape[] = {settings->batch, channels, side, side};
+    struct random random = random_for(1, 1);
+    bench->pixels = calloc((size_t)settings->batch, image * sizeof *bench->pixels);
+    bench->labels = calloc((size_t)settings->batch, sizeof *bench->labels);
+    bench->seconds = calloc((size_t)settings->runs, sizeof *bench->seconds);
+    if (!bench->pixels || !bench->labels || !bench->seconds)
+        return complain("no memory for %d images of %d x %d", (int)settings->batch, (int)side, (int)side);
+    for (size_t i = 0; i < (size_t)settings->batch * image; i++)
+        bench->pixels[i] = random_between(&random, -2, 2);
+    for (int32_t i = 0; i < settings->batch; i++)
+        bench->labels[i] = random_below(&random, resattn_network_out_channels(bench->network));
+    bench->input = resattn_tensor_wrap(bench->context, RESATTN_F32, 4, shape, RESATTN_CHANNELS_LAST, NULL,
+                                       bench->pixels, NULL, NULL);
+    return bench->input ? 0 : complain_library();
+}
+
+static int make_session(struct bench *bench, const struct settings *settings, int32_t side)
+{
+    resattn_plan *plan = resattn_plan_new(bench->network, settings->train ? RESATTN_TRAINING : RESATTN_INFERENCE,
+                                          settings->batch, side, side);
+    bench->session = plan ? resattn_session_new(plan) : NULL;
+    resattn_plan_free(plan);
+    if (!bench->session)
+        return complain_library();
+    if (!settings->train)
+        return 0;
+    bench->optimizer = resattn_sgd_new(bench->network, 1e-4);
+    if (!bench->optimizer || resattn_optimizer_set_real(bench->optimizer, "momentum", 0.9) ||
+        resattn_optimizer_set_real(bench->optimizer, "nesterov", 1) ||
+        resattn_optimizer_set_real(bench->optimizer, "weight_decay", 1e-4))
+        return complain_library();
+    return 0;
+}
+
+static int run_once(struct bench *bench, int32_t batch)
+{
+    if (resattn_session_forward(bench->session, bench->input))
+        return complain_library();
+    if (!bench->optimizer)
+        return 0;
+    if (resattn_softmax_cross_entropy(bench->session, bench->labels, batch, NULL, NULL) ||
+        resattn_session_backward(bench->session) || resattn_optimizer_step(bench->optimizer))
+        return complain_library();
+    return 0;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double first = *(const double *)a, second = *(const double *)b;
+    return (first > second) - (first < second);
+}
+
+static double median(double *values, int32_t count)
+{
+    qsort(values, (size_t)count, sizeof *values, by_size);
+    return (values[(count - 1) / 2] + values[count / 2]) / 2;
+}
+
+static int measure(struct bench *bench, const struct settings *settings)
+{
+    for (int32_t i = -1; i < settings->runs; i++) {
+        double started = seconds_now();
+        if (run_once(bench, settings->batch))
+            return -1;
+        if (i >= 0)
+            bench->seconds[i] = seconds_now() - started;
+    }
+    double seconds = median(bench->seconds, settings->runs);
+    printf("resattn %s threads=%d batch=%d median_seconds=%.5f ms_per_image=%.3f\n",
+           settings->train ? "train" : "infer", (int)resattn_context_threads(bench->context), (int)settings->batch,
+           seconds, 1000 * seconds / settings->batch);
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) == 0)
+        fprintf(stderr, "largest resident memory: %ld MiB\n", usage.ru_maxrss / 1024);
+    return 0;
+}
+
+static int run(const struct settings *settings)
+{
+    struct bench bench = {0};
+    int32_t side = 0;
+    bench.context = tool_context(settings->threads, 0);
+    if (bench.context)
+        bench.network = tool_network(bench.context, settings->model, settings->classes);
+    if (bench.network)
+        side = tool_side(bench.network, settings->model, settings->side);
+    int result = side > 0 ? 0 : -1;
+    if (!result)
+        result =
+            make_input(&bench, settings, side) || make_session(&bench, settings, side) || measure(&bench, settings);
+    close_bench(&bench);
+    return result ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int parse_option(struct settings *settings, int option)
+{
+    switch (option) {
+    case 'm':
+        settings->model = optarg;
+        return 0;
+    case 'z':
+        return option_int("size", optarg, 1, 1 << 14, &settings->side);
+    case 'b':
+        return option_int("batch", optarg, 1, 1 << 16, &settings->batch);
+    case 't':
+        return option_int("threads", optarg, 0, 1024, &settings->threads);
+    case 'r':
+        return option_int("runs", optarg, 1, 1000000, &settings->runs);
+    case 'c':
+        return option_int("classes", optarg, 1, 1 << 20, &settings->classes);
+    case 'T':
+        settings->train = 1;
+        return 0;
+    default:
+        return -1;
+    }
+}
+
+int command_bench(int argc, char **argv)
+{
+    static const struct option options[] = {{"model", required_argument, NULL, 'm'},
+                                            {"size", required_argument, NULL, 'z'},
+                                            {"batch", required_argument, NULL, 'b'},
+                                            {"threads", required_argument, NULL, 't'},
+                                            {"runs", required_argument, NULL, 'r'},
+                                            {"classes", required_argument, NULL, 'c'},
+                                            {"train", no_argument, NULL, 'T'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    struct settings settings = {.batch = 1, .runs = 5};
+    int option, wrong = 0;
+    while (!wrong && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == 'h') {
+            fputs(help, stdout);
+            return EXIT_SUCCESS;
+        }
+        wrong = parse_option(&settings, option);
+    }
+    if (!wrong && optind < argc)
+        wrong = complain("unexpected argument '%s'", argv[optind]);
+    if (!wrong && !settings.model)
+        wrong = complain("--model is missing");
+    return wrong ? usage_hint("bench") : run(&settings);
+}

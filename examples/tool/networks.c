@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Contexts and networks for the commands.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "errors.h"
+#include "images.h"
+#include "small_net.h"
+#include "tool.h"
+
+static const char quickstart_name[] = "quickstart";
+
+enum { IMAGENET_CLASSES = 1000 };
+
+static void print_message(void *user, resattn_log_level level, const char *message)
+{
+    (void)user;
+    (void)level;
+    complain("%s", message);
+}
+
+resattn_context *tool_context(int32_t threads, uint64_t seed)
+{
+    resattn_context *context = resattn_context_new(threads);
+    if (!context || resattn_context_set_log(context, print_message, NULL, RESATTN_LOG_WARNING) ||
+        resattn_context_set_seed(context, seed)) {
+        complain_library();
+        resattn_context_unref(context);
+        return NULL;
+    }
+    return context;
+}
+
+resattn_network *tool_load(resattn_context *context, const char *path)
+{
+    resattn_network *network = resattn_network_load(context, path);
+    if (!network)
+        complain_library();
+    return network;
+}
+
+static resattn_layer *build(resattn_builder *builder, const char *name, int32_t classes)
+{
+    if (strcmp(name, quickstart_name) == 0)
+        return small_net_new(builder, classes ? classes : IMAGE_CLASSES);
+    return resattn_model_new(builder, name, classes ? classes : IMAGENET_CLASSES);
+}
+
+static resattn_network *new_network(resattn_context *context, const char *name, int32_t classes)
+{
+    resattn_builder *builder = resattn_builder_new(context);
+    resattn_network *network = builder ? resattn_network_new(builder, build(builder, name, classes), 3) : NULL;
+    if (!network && resattn_last_status() == RESATTN_NOT_FOUND)
+        complain("%s: neither a file nor a network; '%s --help' lists these", name, program_name());
+    else if (!network)
+        complain_library();
+    resattn_builder_free(builder);
+    return network;
+}
+
+resattn_network *tool_network(resattn_context *context, const char *name, int32_t classes)
+{
+    struct stat status;
+    if (stat(name, &status) == 0)
+        return tool_load(context, name);
+    return new_network(context, name, classes);
+}
+
+int32_t tool_side(const resattn_network *network, const char *name, int32_t wanted)
+{
+    if (wanted)
+        return wanted;
+    if (resattn_network_input_height(network) > 0)
+        return resattn_network_input_height(network);
+    if (strcmp(name, quickstart_name) == 0)
+        return IMAGE_SIDE;
+    int32_t side = resattn_model_input_size(name);
+    if (side == 0)
+        complain("%s: the network does not tell the size of its images; give --size", name);
+    return side;
+}

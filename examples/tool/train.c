@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * resattn train: trains a network to classify images and saves it.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data.h"
+#include "errors.h"
+#include "evaluate.h"
+#include "metadata.h"
+#include "options.h"
+#include "tool.h"
+#include "trainer.h"
+
+static const char help[] =
+    "Usage: resattn train --model NAME|--load FILE --data DIR|shapes [OPTION]...\n"
+    "Trains a network to classify 32x32 images of ten classes, prints its test accuracy and saves it.\n"
+    "\n"
+    "  --model NAME      a new network\n"
+    "  --load FILE       go on with a saved one\n"
+    "  --data DIR        folder with CIFAR-10's binary files (cropped and mirrored at random),\n"
+    "                    or \"shapes\": the generated images\n"
+    "  --epochs N        default 30\n"
+    "  --batch N         default 64\n"
+    "  --rate R          largest learning rate, default 0.1\n"
+    "  --schedule S      one-cycle (default), cosine, step (a tenth at half and at three quarters)\n"
+    "  --weight-decay D  default 5e-4; not applied to biases and batch norms\n"
+    "  --size S          side of the network's input, a multiple of 32 (default 32): pixels are repeated\n"
+    "  --seed N          default 1\n"
+    "  --threads N       0, the default: as many as there are CPUs\n"
+    "  --out FILE        default trained.resattn\n"
+    "  --help            this text\n";
+
+struct settings {
+    const char *model, *load, *data, *out;
+    int32_t threads;
+    struct trainer trainer;
+};
+
+static int parse_schedule(const char *name, enum trainer_schedule *schedule)
+{
+    static const char *const names[] = {"one-cycle", "cosine", "step"};
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *schedule = (enum trainer_schedule)i;
+            return 0;
+        }
+    }
+    return complain("--schedule is '%s', expected one-cycle, cosine or step", name);
+}
+
+static int parse_option(struct settings *settings, int option)
+{
+    struct trainer *trainer = &settings->trainer;
+    switch (option) {
+    case 'm':
+        settings->model = optarg;
+        return 0;
+    case 'l':
+        settings->load = optarg;
+        return 0;
+    case 'd':
+        settings->data = optarg;
+        return 0;
+    case 'o':
+        settings->out = optarg;
+        return 0;
+    case 'e':
+        return option_int("epochs", optarg, 1, 100000, &trainer->epochs);
+    case 'b':
+        return option_int("batch", optarg, 1, 4096, &trainer->batch);
+    case 'r':
+        return option_real("rate", optarg, 0, 100, &trainer->rate);
+    case 'c':
+        return parse_schedule(optarg, &trainer->schedule);
+    case 'w':
+        return option_real("weight-decay", optarg, 0, 1, &trainer->weight_decay);
+    case 's':
+        return option_seed("seed", optarg, &trainer->seed);
+    case 't':
+        return option_int("threads", optarg, 0, 1024, &settings->threads);
+    case 'z':
+        return option_int("size", optarg, IMAGE_SIDE, 32 * IMAGE_SIDE, &trainer->side);
+    default:
+        return -1;
+    }
+}
+
+static int check(const struct settings *settings, int argc, char **argv)
+{
+    if (optind < argc)
+        return complain("unexpected argument '%s'", argv[optind]);
+    if (!settings->model == !settings->load)
+        return complain("give either --model or --load");
+    if (!settings->data)
+        return complain("--data is missing");
+    if (settings->trainer.side % IMAGE_SIDE)
+        return complain("--size is %d, expected a multiple of %d", (int)settings->trainer.side, (int)IMAGE_SIDE);
+    return 0;
+}
+
+/* Returns 0 to go on, 1 after --help, -1 after printing what is wrong. */
+static int parse(struct settings *settings, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"model", required_argument, NULL, 'm'},   {"load", required_argument, NULL, 'l'},
+        {"data", required_argument, NULL, 'd'},    {"out", required_argument, NULL, 'o'},
+        {"epochs", required_argument, NULL, 'e'},  {"batch", required_argument, NULL, 'b'},
+        {"rate", required_argument, NULL, 'r'},    {"schedule", required_argument, NULL, 'c'},
+        {"seed", required_argument, NULL, 's'},    {"weight-decay", required_argument, NULL, 'w'},
+        {"threads", required_argument, NULL, 't'}, {"size", required_argument, NULL, 'z'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
+    *settings = (struct settings){.out = "trained.resattn"};
+    settings->trainer =
+        (struct trainer){.epochs = 30, .batch = 64, .side = IMAGE_SIDE, .rate = 0.1, .weight_decay = 5e-4, .seed = 1};
+    int option;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == 'h') {
+            fputs(help, stdout);
+            return 1;
+        }
+        if (parse_option(settings, option))
+            return -1;
+    }
+    return check(settings, argc, argv);
+}
+
+static int report(resattn_network *network, const struct settings *settings, const struct images *test)
+{
+    struct answers answers;
+    if (evaluate(&answers, network, test, test->count, settings->trainer.side, 0))
+        return -1;
+    printf("Test accuracy: %.2f %% of %d images\n", 100 * answers_accuracy(&answers, test), (int)test->count);
+    answers_free(&answers);
+    return 0;
+}
+
+static int train(resattn_network *network, struct settings *settings)
+{
+    struct images training = {0}, test = {0};
+    if (resattn_network_out_channels(network) != IMAGE_CLASSES || resattn_network_in_channels(network) != 3)
+        return complain("the network has %d classes and %d input channels, expected %d and 3",
+                        (int)resattn_network_out_channels(network), (int)resattn_network_in_channels(network),
+                        (int)IMAGE_CLASSES);
+    int result = data_load_train(&training, settings->data) || data_load_test(&test, settings->data) ||
+                 metadata_set(network, &training, settings->trainer.side);
+    settings->trainer.augmented = !data_is_shapes(settings->data);
+    if (!result)
+        result = trainer_run(network, &training, &settings->trainer) || report(network, settings, &test);
+    if (!result && resattn_network_save(network, settings->out, RESATTN_DEFAULT_LEVEL))
+        result = complain_library();
+    if (!result)
+        printf("Saved as %s\n", settings->out);
+    images_free(&training);
+    images_free(&test);
+    return result;
+}
+
+int command_train(int argc, char **argv)
+{
+    struct settings settings;
+    int parsed = parse(&settings, argc, argv);
+    if (parsed)
+        return parsed > 0 ? EXIT_SUCCESS : usage_hint("train");
+    resattn_context *context = tool_context(settings.threads, settings.trainer.seed);
+    if (!context)
+        return EXIT_FAILURE;
+    resattn_network *network =
+        settings.load ? tool_load(context, settings.load) : tool_network(context, settings.model, IMAGE_CLASSES);
+    int result = network ? train(network, &settings) : -1;
+    resattn_network_unref(network);
+    resattn_context_unref(context);
+    return result ? EXIT_FAILURE : EXIT_SUCCESS;
+}

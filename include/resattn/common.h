@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Types and rules that every other header of libresattn uses.
+ *
+ * Handles are opaque. What is shared (context, tensor, network) is counted: `_ref` adds an owner, `_unref` takes one
+ * away, both safe from any thread. What has one owner (builder, plan, session, optimizer, schedule) ends with `_free`.
+ * `_unref` and `_free` accept NULL and do nothing. A pointer called *borrowed* belongs to somebody else: the comment says
+ * how long it is valid, and the caller does not free it.
+ *
+ * A function that can fail returns a resattn_status; a constructor returns its handle, or NULL. In both cases
+ * resattn_last_status() and resattn_last_error() then say what happened, for the calling thread. A call that succeeds
+ * leaves both as they were. A failed call changes nothing that the caller can see, unless its comment says otherwise.
+ *
+ * Strings are UTF-8, end with a NUL byte and are copied when given. Sizes of images are given as height, width.
+ *
+ * Unless a comment says otherwise, a handle may be used by one thread at a time and different handles by different
+ * threads at once.
+ *
+ * Preprocessed with -DRESATTN_FFI, these headers include no system header and use no attribute, so that an FFI parser can
+ * read the output as it stands.
+ */
+#ifndef RESATTN_COMMON_H
+#define RESATTN_COMMON_H
+
+#ifndef RESATTN_FFI
+#include <stddef.h>
+#include <stdint.h>
+#endif
+
+#if defined(RESATTN_FFI) || !(defined(__GNUC__) || defined(__clang__))
+#define RESATTN_API
+#else
+#define RESATTN_API __attribute__((visibility("default")))
+#endif
+
+#if defined(__cplusplus) && !defined(RESATTN_FFI)
+extern "C" {
+#endif
+
+/* What a call can answer. The values never change; new ones may be added. */
+typedef enum resattn_status {
+    RESATTN_OK = 0,
+    RESATTN_OUT_OF_MEMORY = -1,    /* the context's allocator, or the system, gave nothing */
+    RESATTN_INVALID_ARGUMENT = -2, /* a NULL handle, a value out of its range, an unknown enumerator */
+    RESATTN_SHAPE_MISMATCH = -3,   /* shapes, channels or element types that do not go together */
+    RESATTN_TOO_LARGE = -4,        /* a size that does not fit its type, or exceeds a limit */
+    RESATTN_WRONG_STATE = -5,      /* not now: backward before forward, changing a layer that is frozen */
+    RESATTN_BUSY = -6,             /* another thread is using the network in a way that excludes this */
+    RESATTN_NOT_FOUND = -7,        /* no layer, parameter, attribute or file of that name */
+    RESATTN_DUPLICATE = -8,        /* a name or a layer used twice */
+    RESATTN_IO_ERROR = -9,         /* a file or a callback failed to read or write */
+    RESATTN_BAD_FORMAT = -10,      /* not a blob, or a damaged one */
+    RESATTN_UNSUPPORTED = -11,     /* not in this build, or of a later version */
+    RESATTN_INTERNAL = -12         /* a fault in the library itself; please report it */
+} resattn_status;
+
+typedef struct resattn_context resattn_context;
+typedef struct resattn_tensor resattn_tensor;
+typedef struct resattn_builder resattn_builder;
+typedef struct resattn_layer resattn_layer;
+typedef struct resattn_attention resattn_attention;
+typedef struct resattn_network resattn_network;
+typedef struct resattn_plan resattn_plan;
+typedef struct resattn_session resattn_session;
+typedef struct resattn_optimizer resattn_optimizer;
+typedef struct resattn_schedule resattn_schedule;
+
+/* The version of the headers, as major * 10000 + minor * 100 + patch. Since 0.9. */
+#define RESATTN_VERSION 900
+
+/* The version of the library that is running, in the same form. Any thread. Since 0.9. */
+RESATTN_API int32_t resattn_version(void);
+
+/* The status of the last call that failed in this thread; RESATTN_OK if none has. Since 0.9. */
+RESATTN_API resattn_status resattn_last_status(void);
+
+/*
+ * What went wrong in the last call that failed in this thread, in English: it names the thing, the value and what was
+ * expected. Never NULL, empty if nothing has failed. Borrowed, valid until this thread's next failing call. Since 0.9.
+ */
+RESATTN_API const char *resattn_last_error(void);
+
+/* A status as a short English text, never NULL, static. Any thread. Since 0.9. */
+RESATTN_API const char *resattn_status_text(resattn_status status);
+
+#if defined(__cplusplus) && !defined(RESATTN_FFI)
+}
+#endif
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The context: threads, memory, messages and the seed that everything made from it shares.
+ */
+#ifndef RESATTN_CONTEXT_H
+#define RESATTN_CONTEXT_H
+
+#include "resattn/common.h"
+
+#if defined(__cplusplus) && !defined(RESATTN_FFI)
+extern "C" {
+#endif
+
+/*
+ * Gives at least `size` bytes (never 0) aligned as malloc aligns, or NULL. May be called from any thread that calls the
+ * library, never by the library's own threads.
+ */
+typedef void *(*resattn_alloc_fn)(void *user, size_t size);
+
+/* Takes back what the alloc function gave; never called with NULL. */
+typedef void (*resattn_free_fn)(void *user, void *memory);
+
+/* How much a message matters. */
+typedef enum resattn_log_level {
+    RESATTN_LOG_ERROR = 1,
+    RESATTN_LOG_WARNING = 2,
+    RESATTN_LOG_INFO = 3
+} resattn_log_level;
+
+/* Receives a message: one line, no newline, borrowed for the call. Must not call back into the library. */
+typedef void (*resattn_log_fn)(void *user, resattn_log_level level, const char *message);
+
+/* One piece of a parallel job: piece `index`, run by the worker numbered `worker`. */
+typedef void (*resattn_task_fn)(void *job, int32_t index, int32_t worker);
+
+/*
+ * A host's thread pool. Must call task(job, i, w) exactly once for each i in 0 .. count-1, in any order, on any threads,
+ * and return when all have ended. Two calls that run at the same time within one job must have different w, and
+ * 0 <= w < the number of workers given to resattn_context_set_runner(). May be called by several threads at once if
+ * several threads run sessions of the context.
+ */
+typedef void (*resattn_runner_fn)(void *user, resattn_task_fn task, void *job, int32_t count);
+
+/* What resattn_process_init() may do. */
+typedef enum resattn_process_flag {
+    RESATTN_PROCESS_DEFAULT = 0,
+    RESATTN_PROCESS_LEAVE_BLIS = 1 /* never choose BLIS's kernels, take what BLIS chooses */
+} resattn_process_flag;
+
+/*
+ * Prepares the process, once; later calls have no effect. Optional. BLIS fixes its choice of kernels at its first use,
+ * and some versions do not know recent CPUs and fall back to slow ones. The library can correct that only by setting the
+ * environment variable BLIS_ARCH_TYPE for a moment (never if it is set already). The first resattn_context_new() does so
+ * by itself where the C library says that the process has only one thread. A host that has already started threads calls
+ * this at a time when no other thread reads or writes the environment.
+ * flags: a sum of resattn_process_flag. Errors: INVALID_ARGUMENT. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_process_init(int32_t flags);
+
+/*
+ * Facts about the library and this machine, as text: "version", "cpu", "cpu.features", "cpu.level", "blis.version",
+ * "blis.variant", "blis.family", "blis.reason" (why this family is in use), "zlib.version".
+ * Returns a borrowed static string, or NULL for an unknown key. Uses BLIS, so see resattn_process_init(). Any thread.
+ * Since 0.9.
+ */
+RESATTN_API const char *resattn_info(const char *key);
+
+/*
+ * Makes a context with `threads` threads including the caller's (1 to 1024); 0 takes as many as this process may use
+ * CPUs. Results do not depend on the number, to the bit. Fewer are used if the system cannot start them.
+ * Returns an owned context, or NULL: OUT_OF_MEMORY, INVALID_ARGUMENT. Since 0.9.
+ */
+RESATTN_API resattn_context *resattn_context_new(int32_t threads);
+
+/*
+ * The same with the host's allocator for all memory of the context and of everything made from it, except what BLIS and
+ * the C library take for themselves. The functions and `user` must stay valid until the last object is gone. Since 0.9.
+ */
+RESATTN_API resattn_context *resattn_context_new_with_allocator(int32_t threads, resattn_alloc_fn alloc,
+                                                                resattn_free_fn free, void *user);
+
+/* Adds an owner; returns its argument. Any thread. Since 0.9. */
+RESATTN_API resattn_context *resattn_context_ref(resattn_context *context);
+
+/* Takes an owner away. What was made from the context keeps it alive. Any thread. Since 0.9. */
+RESATTN_API void resattn_context_unref(resattn_context *context);
+
+/* How many workers share the work. Since 0.9. */
+RESATTN_API int32_t resattn_context_threads(const resattn_context *context);
+
+/*
+ * Sends messages of `level` and more important ones to `log`; NULL silences them, as is the default. Call before the
+ * context is shared. Errors: INVALID_ARGUMENT. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_context_set_log(resattn_context *context, resattn_log_fn log, void *user,
+                                                   resattn_log_level level);
+
+/*
+ * Runs all work on the host's threads, at most `workers` at a time (1 to 1024), instead of the context's own; NULL goes
+ * back to those. Errors: INVALID_ARGUMENT; WRONG_STATE while a session of the context exists. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_context_set_runner(resattn_context *context, resattn_runner_fn runner, void *user,
+                                                      int32_t workers);
+
+/*
+ * The seed of everything random made from the context from now on: initial weights, dropout. 0 at first, so that two
+ * runs of a program agree. Errors: INVALID_ARGUMENT. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_context_set_seed(resattn_context *context, uint64_t seed);
+
+#if defined(__cplusplus) && !defined(RESATTN_FFI)
+}
+#endif
+#endif

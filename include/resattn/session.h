@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Plans and sessions: a network bound to a largest batch, an image size and a purpose.
+ *
+ * A plan says what will be computed and how much memory that takes; a session owns the memory and runs. Once a session exists,
+ * running it allocates nothing. Any number of inference sessions of one network may run at the same time, each in a thread of its
+ * own. Training needs the network alone: while a training call runs, every other run on the network is refused with BUSY,
+ * and the other way round.
+ */
+#ifndef RESATTN_SESSION_H
+#define RESATTN_SESSION_H
+
+#include "resattn/network.h"
+
+#if defined(__cplusplus) && !defined(RESATTN_FFI)
+extern "C" {
+#endif
+
+typedef enum resattn_purpose {
+    RESATTN_INFERENCE = 1, /* forward only, with batch norm by running statistics and without dropout */
+    RESATTN_TRAINING = 2   /* forward and backward */
+} resattn_purpose;
+
+/*
+ * Plans a session for batches of up to `batch` images of height x width. The plan holds a share of the network.
+ * Returns an owned plan, or NULL: INVALID_ARGUMENT, SHAPE_MISMATCH with the path of the layer that cannot take the size,
+ * TOO_LARGE, OUT_OF_MEMORY. Since 0.9.
+ */
+RESATTN_API resattn_plan *resattn_plan_new(resattn_network *network, resattn_purpose purpose, int32_t batch,
+                                           int32_t height, int32_t width);
+
+/* Frees the plan. Sessions made from it live on. Since 0.9. */
+RESATTN_API void resattn_plan_free(resattn_plan *plan);
+
+/*
+ * Asks for the output of the layer with the path `name`, or for an attention module's mask or trunk
+ * (resattn_attention_mask_name()). What is not asked for may be fused away. The network's own output is always there.
+ * Errors: INVALID_ARGUMENT, NOT_FOUND, DUPLICATE, OUT_OF_MEMORY. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_plan_add_output(resattn_plan *plan, const char *name);
+
+/* Asks a training session for the gradient of its input too. Errors: INVALID_ARGUMENT, WRONG_STATE for inference. Since 0.9. */
+RESATTN_API resattn_status resattn_plan_want_input_gradient(resattn_plan *plan);
+
+/* Bytes of work memory that a session of this plan allocates; -1 after an error. Beside it there are the network's parameters,
+ * and for training as much again for their gradients, for inference for the copy that its sessions share. Since 0.9. */
+RESATTN_API int64_t resattn_plan_memory(resattn_plan *plan);
+
+/* Multiply-adds of convolutions and linear layers for the forward pass of one image; -1 after an error. Since 0.9. */
+RESATTN_API int64_t resattn_plan_multiply_adds(resattn_plan *plan);
+
+/*
+ * Makes a session. It holds a share of the network. An inference session takes a copy of the parameters as they are now, which
+ * all sessions that see the same values share. Returns an owned session, or NULL: INVALID_ARGUMENT, TOO_LARGE, OUT_OF_MEMORY,
+ * BUSY while the network is being trained, and for training also while it runs. Since 0.9.
+ */
+RESATTN_API resattn_session *resattn_session_new(resattn_plan *plan);
+
+/* Frees the session. Its outputs end with it. Since 0.9. */
+RESATTN_API void resattn_session_free(resattn_session *session);
+
+/* The network of the session, borrowed. Since 0.9. */
+RESATTN_API resattn_network *resattn_session_network(const resattn_session *session);
+
+/*
+ * Runs the network on `input`: n, channels, height, width with 1 <= n <= the batch, F32 or U8, any strides. Channels-last
+ * F32 input is read in place by inference sessions. Training: batch statistics and dropout; remembers what backward needs.
+ * Errors: INVALID_ARGUMENT, SHAPE_MISMATCH, BUSY. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_session_forward(resattn_session *session, const resattn_tensor *input);
+
+/*
+ * An output of the last forward pass: n, channels, height, width. NULL is the network's output, otherwise a name that the plan
+ * asked for. Borrowed from the session, the contents valid until its next run; a host that keeps them copies them. The tensor
+ * is read-only. NULL and NOT_FOUND, or WRONG_STATE before a forward pass. Since 0.9.
+ */
+RESATTN_API const resattn_tensor *resattn_session_output(resattn_session *session, const char *name);
+
+/*
+ * Training: gives the gradient of the loss with respect to an output (as in resattn_session_output()) for the next backward
+ * pass; it replaces an earlier one for that output. Copied. Outputs without one count as zero. Names of one and the same value
+ * (a sequential and its last layer) are one output here.
+ * Errors: INVALID_ARGUMENT, NOT_FOUND, SHAPE_MISMATCH, WRONG_STATE before forward or in inference. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_session_set_gradient(resattn_session *session, const char *name,
+                                                        const resattn_tensor *gradient);
+
+/*
+ * Training: computes all parameters' gradients (resattn_network_gradient()) from the gradients of the outputs, once for each
+ * forward pass. They replace the ones before, or are added to them where resattn_session_set_accumulate() says so.
+ * Errors: INVALID_ARGUMENT, WRONG_STATE (before forward, twice, no gradient given, inference), BUSY. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_session_backward(resattn_session *session);
+
+/* Training: 1 adds to the parameters' gradients, 0 (at first) replaces them. Errors: INVALID_ARGUMENT. Since 0.9. */
+RESATTN_API resattn_status resattn_session_set_accumulate(resattn_session *session, int32_t accumulate);
+
+/* Training: the gradient with respect to the input after backward, where the plan wants it. Borrowed, valid until the next
+ * run; NULL and WRONG_STATE otherwise. Since 0.9. */
+RESATTN_API const resattn_tensor *resattn_session_input_gradient(resattn_session *session);
+
+/* Inference: takes the parameters as they are now. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY (the session keeps the old ones),
+ * BUSY, WRONG_STATE in training. Since 0.9. */
+RESATTN_API resattn_status resattn_session_refresh(resattn_session *session);
+
+#if defined(__cplusplus) && !defined(RESATTN_FFI)
+}
+#endif
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Losses, optimisers and learning-rate schedules.
+ */
+#ifndef RESATTN_TRAIN_H
+#define RESATTN_TRAIN_H
+
+#include "resattn/session.h"
+
+#if defined(__cplusplus) && !defined(RESATTN_FFI)
+extern "C" {
+#endif
+
+/*
+ * Softmax cross entropy of a session's output (n, classes, one pixel) against n class numbers, as the mean over the images, in
+ * nats. In a training session it also gives the output its gradient. `loss` and `correct` (how many images have their class
+ * first) may be NULL. Errors: INVALID_ARGUMENT (a label outside 0 .. classes-1, named), SHAPE_MISMATCH (count is not n, a map
+ * of more than a pixel), WRONG_STATE. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_softmax_cross_entropy(resattn_session *session, const int32_t *labels, int32_t count,
+                                                         double *loss, int32_t *correct);
+
+/*
+ * Stochastic gradient descent: g = gradient + weight_decay * w; v = momentum * v + g; w = w - rate * v, or with Nesterov's
+ * momentum w = w - rate * (g + momentum * v), as in PyTorch. Statistics are left alone. Attributes: rate (as given),
+ * momentum (0.9), nesterov (0), weight_decay (0), decay_vectors (1; 0: no weight decay for biases and batch norms).
+ * The optimizer holds a share of the network. Returns an owned optimizer, or NULL: INVALID_ARGUMENT, OUT_OF_MEMORY. Since 0.9.
+ */
+RESATTN_API resattn_optimizer *resattn_sgd_new(resattn_network *network, double rate);
+
+/* Frees the optimizer. Since 0.9. */
+RESATTN_API void resattn_optimizer_free(resattn_optimizer *optimizer);
+
+/* Sets or reads an attribute by name. Errors: INVALID_ARGUMENT for a value outside its range, NOT_FOUND. Since 0.9. */
+RESATTN_API resattn_status resattn_optimizer_set_real(resattn_optimizer *optimizer, const char *attribute, double value);
+RESATTN_API resattn_status resattn_optimizer_get_real(const resattn_optimizer *optimizer, const char *attribute,
+                                                      double *value);
+
+/* Changes all parameters by their gradients. Errors: INVALID_ARGUMENT, WRONG_STATE before the first backward pass, BUSY.
+ * Since 0.9. */
+RESATTN_API resattn_status resattn_optimizer_step(resattn_optimizer *optimizer);
+
+/*
+ * Schedules: the learning rate as a function of the number of steps done. Owned; NULL: INVALID_ARGUMENT, OUT_OF_MEMORY.
+ */
+
+/* `rate`, multiplied by `factor` at each of `count` milestones (ascending numbers of steps). Since 0.9. */
+RESATTN_API resattn_schedule *resattn_step_schedule_new(resattn_context *context, double rate, double factor,
+                                                        const int64_t *milestones, int32_t count);
+
+/* From `rate` down to `floor` along half a cosine in `steps` steps, after a linear rise from 0 over the first `warm_up` of
+ * them (Loshchilov and Hutter, ICLR 2017, without restarts). Since 0.9. */
+RESATTN_API resattn_schedule *resattn_cosine_schedule_new(resattn_context *context, double rate, double floor,
+                                                          int64_t warm_up, int64_t steps);
+
+/* One cycle (Smith and Topin, 2019): from rate / 25 up to `rate` in the first `rise` (a share, 0 to 1) of the steps, then down
+ * to rate / 250000, both along half a cosine. Since 0.9. */
+RESATTN_API resattn_schedule *resattn_one_cycle_schedule_new(resattn_context *context, double rate, double rise,
+                                                             int64_t steps);
+
+/* Frees the schedule. Since 0.9. */
+RESATTN_API void resattn_schedule_free(resattn_schedule *schedule);
+
+/* The rate for the step after `step` steps are done; the last one for any step beyond the end. NaN for NULL or a negative
+ * step. Since 0.9. */
+RESATTN_API double resattn_schedule_rate(const resattn_schedule *schedule, int64_t step);
+
+#if defined(__cplusplus) && !defined(RESATTN_FFI)
+}
+#endif
+#endif

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Loading: nothing in the bytes is believed before it has been checked against what is there and against the limits.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/format.h"
+
+/* A parameter of the network, and whether its tensor has been read; sorted by name. */
+typedef struct slot {
+    ra_param *param;
+    bool filled;
+} slot;
+
+typedef struct chunk {
+    char type[5];
+    uint64_t at, left; /* where it begins; bytes of the payload that have not been taken */
+    uLong crc;
+} chunk;
+
+typedef struct loader {
+    resattn_context *context;
+    ra_source *source;
+    resattn_builder *builder;
+    resattn_network *network;
+    ra_unpacker *unpacker;
+    slot *slots;
+    bool has_normalization, has_size, has_classes, done;
+} loader;
+
+/* ---- header ---- */
+
+static bool read_magic(ra_source *source)
+{
+    bool whole = ra_source_need(source, RA_BLOB_MAGIC_SIZE, "the header");
+    if (!whole && resattn_last_status() != RESATTN_BAD_FORMAT)
+        return false;
+    size_t seen = whole ? RA_BLOB_MAGIC_SIZE : source->available;
+    if (seen > 0 && memcmp(source->data, RA_BLOB_MAGIC, seen) != 0) {
+        bool altered = seen >= 4 && memcmp(source->data, RA_BLOB_MAGIC, 4) == 0;
+        ra_fail(RESATTN_BAD_FORMAT, "%s",
+                altered ? "damaged: its line ends were changed, as if it were a text" : "not a libresattn blob");
+        return false;
+    }
+    return whole;
+}
+
+static bool read_header(ra_source *source)
+{
+    if (!read_magic(source) || !ra_source_need(source, RA_BLOB_HEADER_SIZE, "the header"))
+        return false;
+    const unsigned char *header = source->data;
+    uint32_t version = ra_load_u32(header + 8), needed = ra_load_u32(header + 16);
+    if (ra_load_u32(header + 20) != (uint32_t)crc32(0, header, 20))
+        ra_fail(RESATTN_BAD_FORMAT, "damaged: checksum of the header");
+    else if (version > RA_BLOB_VERSION)
+        ra_fail(RESATTN_UNSUPPORTED, "made by a later version (format %u, this library reads %d)", (unsigned)version,
+                RA_BLOB_VERSION);
+    else if (version < RA_BLOB_VERSION)
+        ra_fail(RESATTN_BAD_FORMAT, "damaged: format %u, the first is %d", (unsigned)version, RA_BLOB_VERSION);
+    else if (needed != 0)
+        ra_fail(RESATTN_UNSUPPORTED, "made by a later version (with features 0x%08x)", (unsigned)needed);
+    else {
+        ra_source_skip(source, RA_BLOB_HEADER_SIZE);
+        return true;
+    }
+    return false;
+}
+
+/* ---- chunks ---- */
+
+static bool begin_chunk(ra_source *source, chunk *c)
+{
+    if (!ra_source_need(source, RA_CHUNK_HEAD_SIZE, "a chunk"))
+        return false;
+    *c = (chunk){.at = source->position, .left = ra_load_u64(source->data + 4)};
+    memcpy(c->type, source->data, 4);
+    for (int i = 0; i < 4; i++) {
+        if ((c->type[i] | 0x20) < 'a' || (c->type[i] | 0x20) > 'z') {
+            ra_fail(RESATTN_BAD_FORMAT, "damaged: no chunk at byte %llu", (unsigned long long)c->at);
+            return false;
+        }
+    }
+    c->crc = crc32(0, source->data, RA_CHUNK_HEAD_SIZE);
+    ra_source_skip(source, RA_CHUNK_HEAD_SIZE);
+    return true;
+}
+
+static void take(ra_source *source, chunk *c, size_t size)
+{
+    c->crc = crc32(c->crc, source->data, (uInt)size);
+    c->left -= size;
+    ra_source_skip(source, size);
+}
+
+/* How much of the payload can be looked at now: at least a byte if any is left. 0 after an error. */
+static size_t look(ra_source *source, const chunk *c)
+{
+    char what[16] = "chunk ";
+    memcpy(what + 6, c->type, 5);
+    if (!ra_source_need(source, 1, what))
+        return 0;
+    size_t most = source->available < (size_t)1 << 30 ? source->available : (size_t)1 << 30;
+    return c->left < most ? (size_t)c->left : most;
+}
+
+/* Takes the rest of the payload and compares the checksum. */
+static bool end_chunk(ra_source *source, chunk *c)
+{
+    while (c->left > 0) {
+        size_t size = look(source, c);
+        if (size == 0)
+            return false;
+        take(source, c, size);
+    }
+    if (!ra_source_need(source, RA_CHUNK_CRC_SIZE, "a checksum"))
+        return false;
+    if (ra_load_u32(source->data) != (uint32_t)c->crc) {
+        ra_fail(RESATTN_BAD_FORMAT, "damaged: checksum of chunk %s at byte %llu", c->type, (unsigned long long)c->at);
+        return false;
+    }
+    ra_source_skip(source, RA_CHUNK_CRC_SIZE);
+    return true;
+}
+
+/*
+ * Ends a chunk whose content was refused. If the checksum is wrong too, then that is the reason to tell; otherwise the
+ * error that was recorded stays, as what the builder and the setters call an argument is damage here.
+ */
+static bool refuse_chunk(ra_source *source, chunk *c)
+{
+    resattn_status status = resattn_last_status();
+    if (status == RESATTN_OUT_OF_MEMORY || status == RESATTN_IO_ERROR)
+        return false;
+    if (end_chunk(source, c) && status != RESATTN_TOO_LARGE && status != RESATTN_UNSUPPORTED &&
+        status != RESATTN_BAD_FORMAT)
+        ra_fail(RESATTN_BAD_FORMAT, "damaged: %s", resattn_last_error());
+    return false;
+}
+
+/* ---- the tree ---- */
+
+static int compare_slots(const void *a, const void *b)
+{
+    const slot *left = a, *right = b;
+    return strcmp(left->param->name, right->param->name);
+}
+
+static int compare_name(const void *name, const void *member)
+{
+    const slot *s = member;
+    return strcmp(name, s->param->name);
+}
+
+static bool make_slots(loader *l)
+{
+    size_t count = (size_t)l->network->param_count;
+    l->slots = ra_alloc(l->context, count, sizeof *l->slots);
+    if (!l->slots)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        l->slots[i].param = l->network->params[i];
+    qsort(l->slots, count, sizeof *l->slots, compare_slots);
+    return true;
+}
+
+static bool read_tree(loader *l, ra_reader *reader)
+{
+    int32_t in_c = 0;
+    size_t least;
+    l->builder = resattn_builder_new(l->context);
+    resattn_layer *root = l->builder ? ra_tree_read(reader, l->builder, &in_c) : NULL;
+    if (!root || !ra_infer(root, in_c) || !ra_tree_least_rest(root, &least))
+        return false;
+    /* Parameters get memory only when bytes have arrived that could fill them. The payload may move: it has been read.
+     */
+    size_t payload = (size_t)(reader->end - l->source->data);
+    if (!ra_source_need(l->source, payload + RA_CHUNK_CRC_SIZE + least, "what the tree declares"))
+        return false;
+    l->network = ra_network_new(l->builder, root, in_c);
+    return l->network && make_slots(l);
+}
+
+/* ---- metadata ---- */
+
+static bool set_normalization(loader *l, ra_reader *reader, float *mean, float *deviation)
+{
+    for (int32_t c = 0; c < l->network->in_c; c++) {
+        mean[c] = ra_read_f32(reader);
+        deviation[c] = ra_read_f32(reader);
+    }
+    return ra_read_all(reader) &&
+           resattn_network_set_normalization(l->network, mean, deviation, l->network->in_c) == RESATTN_OK;
+}
+
+static bool read_normalization(loader *l, ra_reader *reader)
+{
+    size_t count = (size_t)l->network->in_c;
+    if (l->has_normalization || (size_t)(reader->end - reader->at) != 8 * count) {
+        ra_fail(RESATTN_BAD_FORMAT, "damaged: normalization %s",
+                l->has_normalization ? "twice" : "for another number of channels than the input has");
+        return false;
+    }
+    l->has_normalization = true;
+    float *values = ra_alloc(l->context, 2 * count, sizeof *values);
+    bool ok = values && set_normalization(l, reader, values, values + count);
+    ra_free(l->context, values);
+    return ok;
+}
+
+static bool read_input_size(loader *l, ra_reader *reader)
+{
+    uint32_t height = ra_read_u32(reader), width = ra_read_u32(reader);
+    if (!ra_read_all(reader))
+        return false;
+    if (l->has_size || height < 1 || width < 1 || height > RA_MAX_DIM || width > RA_MAX_DIM) {
+        ra_fail(RESATTN_BAD_FORMAT, "damaged: input size %u x %u%s", (unsigned)height, (unsigned)width,
+                l->has_size ? ", the second one" : "");
+        return false;
+    }
+    l->has_size = true;
+    return resattn_network_set_input_size(l->network, (int32_t)height, (int32_t)width) == RESATTN_OK;
+}
+
+static bool read_classes(loader *l, ra_reader *reader)
+{
+    int32_t count = resattn_network_out_channels(l->network);
+    if (l->has_classes || reader->end - reader->at < count) {
+        ra_fail(RESATTN_BAD_FORMAT, "damaged: %s", l->has_classes ? "class names twice" : "too few class names");
+        return false;
+    }
+    l->has_classes = true;
+    const char **names = ra_alloc(l->context, (size_t)count, sizeof *names);
+    if (!names)
+        return false;
+    for (int32_t i = 0; i < count && !reader->failed; i++)
+        names[i] = ra_read_text(reader, RA_BLOB_MAX_TEXT);
+    bool ok = ra_read_all(reader) && resattn_network_set_classes(l->network, names, count) == RESATTN_OK;
+    ra_free(l->context, (void *)names);
+    return ok;
+}
+
+static bool read_text(loader *l, ra_reader *reader)
+{
+    const char *key = ra_read_text(reader, RA_MAX_NAME);
+    const char *value = ra_read_text(reader, RA_BLOB_MAX_TEXT);
+    if (!ra_read_all(reader))
+        return false;
+    if (l->network->text_count >= RA_BLOB_MAX_TEXTS)
+        ra_fail(RESATTN_TOO_LARGE, "more than %d texts", RA_BLOB_MAX_TEXTS);
+    else if (resattn_network_text(l->network, key))
+        ra_fail(RESATTN_BAD_FORMAT, "damaged: text '%.80s' twice", key);
+    else
+        return resattn_network_set_text(l->network, key, value) == RESATTN_OK;
+    return false;
+}
+
+static bool read_done(loader *l, ra_reader *reader)
+{
+    uint64_t total = ra_read_u64(reader), here = l->source->position + 8 + RA_CHUNK_CRC_SIZE;
+    if (!ra_read_all(reader))
+        return false;
+    if (total != here) {
+        ra_fail(RESATTN_BAD_FORMAT, "damaged: it says that it has %llu bytes, it ends after %llu",
+                (unsigned long long)total, (unsigned long long)here);
+        return false;
+    }
+    if (!l->has_normalization) {
+        ra_fail(RESATTN_BAD_FORMAT, "damaged: the normalization is missing");
+        return false;
+    }
+    for (int32_t i = 0; i < l->network->param_count; i++) {
+        if (!l->slots[i].filled) {
+            ra_fail(RESATTN_BAD_FORMAT, "damaged: tensor %s is missing", l->slots[i].param->name);
+            return false;
+        }
+    }
+    l->done = true;
+    return true;
+}
+
+/* ---- tensors ---- */
+
+/* "64x3x7x7" */
+static void print_shape(char *text, size_t size, int32_t rank, const int64_t *shape)
+{
+    size_t length = 0;
+    text[0] = '\0';
+    for (int32_t i = 0; i < rank && length < size; i++)
+        length += (size_t)snprintf(text + length, size - length, "%s%lld", i ? "x" : "", (long long)shape[i]);
+}
+
+static bool check_shape(const ra_param *param, int32_t rank, const int64_t *shape)
+{
+    if (rank == param->rank && memcmp(shape, param->shape, (size_t)rank * sizeof *shape) == 0)
+        return true;
+    char there[96], here[96];
+    print_shape(there, sizeof there, rank, shape);
+    print_shape(here, sizeof here, param->rank, param->shape);
+    ra_fail(RESATTN_BAD_FORMAT, "tensor %s: shape %s in the file, %s in the tree", param->name, there, here);
+    return false;
+}
+
+/* The head of a tensor's chunk: finds the parameter that it is for. */
+static slot *read_tensor_head(loader *l, ra_reader *reader)
+{
+    int64_t shape[RA_MAX_RANK] = {0};
+    uint32_t dtype = ra_read_u8(reader), encoding = ra_read_u8(reader), rank = ra_read_u8(reader);
+    uint32_t reserved = ra_read_u8(reader);
+    if (!reader->failed && (rank < 1 || rank > RA_MAX_RANK))
+        return ra_fail_null(RESATTN_BAD_FORMAT, "damaged: a tensor of rank %u, expected 1 to %d", (unsigned)rank,
+                            RA_MAX_RANK);
+    for (uint32_t i = 0; i < rank && !reader->failed; i++) {
+        uint64_t size = ra_read_u64(reader);
+        shape[i] = size > INT64_MAX ? INT64_MAX : (int64_t)size;
+    }
+    const char *name = ra_read_text(reader, RA_TENSOR_MAX_NAME);
+    if (!name)
+        return NULL;
+    if (dtype != RA_BLOB_F32 || encoding != RA_BLOB_PLANES || reserved != 0)
+        return ra_fail_null(RESATTN_UNSUPPORTED, "tensor %s: element type %u, encoding %u.%u: made by a later version?",
+                            name, (unsigned)dtype, (unsigned)encoding, (unsigned)reserved);
+    slot *found = bsearch(name, l->slots, (size_t)l->network->param_count, sizeof *l->slots, compare_name);
+    if (!found)
+        return ra_fail_null(RESATTN_BAD_FORMAT, "tensor %s: the tree has no such parameter", name);
+    if (found->filled)
+        return ra_fail_null(RESATTN_BAD_FORMAT, "damaged: tensor %s twice", name);
+    return check_shape(found->param, (int32_t)rank, shape) ? found : NULL;
+}
+
+static bool read_values(loader *l, chunk *c, slot *s)
+{
+    bool ok = ra_unpack_begin(l->unpacker, &s->param->value_tensor);
+    while (ok && c->left > 0) {
+        size_t size = look(l->source, c);
+        if (size == 0)
+            return false;
+        ok = ra_unpack(l->unpacker, l->source->data, size);
+        take(l->source, c, size);
+    }
+    s->filled = true;
+    return (ok && ra_unpack_end(l->unpacker)) || (ra_fail_within(s->param->name), false);
+}
+
+static bool read_tensor(loader *l, chunk *c)
+{
+    const size_t most = RA_CHUNK_TENSOR_FIXED + 8 * RA_MAX_RANK + RA_TENSOR_MAX_NAME + 1;
+    size_t head = c->left < most ? (size_t)c->left : most;
+    if (!ra_source_need(l->source, head, "chunk TENS"))
+        return false;
+    ra_reader reader = {l->source->data, l->source->data + head, "the head of a tensor", false};
+    slot *s = read_tensor_head(l, &reader);
+    if (!s)
+        return false;
+    take(l->source, c, (size_t)(reader.at - l->source->data));
+    return read_values(l, c, s);
+}
+
+/* ---- all of it ---- */
+
+typedef struct chunk_kind {
+    const char *type, *what;
+    bool (*read)(loader *l, ra_reader *reader);
+} chunk_kind;
+
+static const chunk_kind kinds[] = {
+    {"TREE", "the tree", read_tree}, /* the first one */
+    {"TENS", "a tensor", NULL},      /* not read as a whole */
+    {"NORM", "the normalization", read_normalization},
+    {"size", "the input size", read_input_size},
+    {"clas", "the class names", read_classes},
+    {"text", "a text", read_text},
+    {"DONE", "the end", read_done},
+};
+
+/* A chunk that is read as a whole: its checksum is compared first. */
+static bool read_whole(loader *l, chunk *c, const chunk_kind *kind)
+{
+    if (c->left > RA_BLOB_MAX_CHUNK) {
+        ra_fail(RESATTN_TOO_LARGE, "%s has %llu bytes, expected at most %d", kind->what, (unsigned long long)c->left,
+                RA_BLOB_MAX_CHUNK);
+        return refuse_chunk(l->source, c);
+    }
+    size_t size = (size_t)c->left;
+    if (!ra_source_need(l->source, size + RA_CHUNK_CRC_SIZE, kind->what))
+        return false;
+    const unsigned char *payload = l->source->data;
+    if (ra_load_u32(payload + size) == (uint32_t)crc32(c->crc, payload, (uInt)size)) {
+        ra_reader reader = {payload, payload + size, kind->what, false};
+        if (!kind->read(l, &reader))
+            return refuse_chunk(l->source, c);
+    }
+    return end_chunk(l->source, c);
+}
+
+static const chunk_kind *find_kind(const char *type)
+{
+    for (int32_t i = 0; i < RA_COUNT(kinds); i++)
+        if (strcmp(type, kinds[i].type) == 0)
+            return &kinds[i];
+    return NULL;
+}
+
+static bool read_chunk(loader *l)
+{
+    chunk c;
+    if (!begin_chunk(l->source, &c))
+        return false;
+    const chunk_kind *kind = find_kind(c.type);
+    unsigned long long at = c.at;
+    if (!kind && (c.type[0] & 0x20))
+        return end_chunk(l->source, &c);
+    if (!kind)
+        ra_fail(RESATTN_UNSUPPORTED, "chunk %s at byte %llu is unknown: made by a later version?", c.type, at);
+    else if ((l->network == NULL) != (kind == &kinds[0]))
+        ra_fail(RESATTN_BAD_FORMAT, "damaged: chunk %s at byte %llu %s", c.type, at,
+                l->network ? "is a second tree" : "comes before the tree");
+    else if (kind->read)
+        return read_whole(l, &c, kind);
+    else if (read_tensor(l, &c))
+        return end_chunk(l->source, &c);
+    return refuse_chunk(l->source, &c);
+}
+
+static resattn_network *load(resattn_context *context, ra_source *source)
+{
+    loader l = {.context = context, .source = source, .unpacker = ra_unpacker_new(context)};
+    bool ok = l.unpacker && read_header(source);
+    while (ok && !l.done)
+        ok = read_chunk(&l);
+    ok = ok && ra_source_at_end(source);
+    if (ok)
+        atomic_fetch_add(&l.network->version, 1);
+    else
+        resattn_network_unref(l.network);
+    ra_free(context, l.slots);
+    resattn_builder_free(l.builder);
+    ra_unpacker_free(l.unpacker);
+    ra_source_close(source);
+    return ok ? l.network : NULL;
+}
+
+/* ---- the three ways in ---- */
+
+resattn_network *resattn_network_load(resattn_context *context, const char *path)
+{
+    if (!context || !path)
+        return ra_fail_null(RESATTN_INVALID_ARGUMENT, "load: the %s is NULL", context ? "path" : "context");
+    int descriptor = ra_file_open(path);
+    resattn_network *network = NULL;
+    if (descriptor >= 0) {
+        ra_source source = {.context = context, .read = ra_file_read, .user = &descriptor};
+        network = load(context, &source);
+        ra_file_close(descriptor);
+    }
+    if (!network)
+        ra_fail_within(path);
+    return network;
+}
+
+resattn_network *resattn_network_load_buffer(resattn_context *context, const void *bytes, size_t size)
+{
+    if (!context || !bytes)
+        return ra_fail_null(RESATTN_INVALID_ARGUMENT, "load: the %s is NULL", context ? "buffer" : "context");
+    ra_source source = {.context = context, .data = bytes, .available = size};
+    return load(context, &source);
+}
+
+resattn_network *resattn_network_load_stream(resattn_context *context, resattn_read_fn read, void *user)
+{
+    if (!context || !read)
+        return ra_fail_null(RESATTN_INVALID_ARGUMENT, "load: the %s is NULL", context ? "callback" : "context");
+    ra_source source = {.context = context, .read = read, .user = user};
+    return load(context, &source);
+}

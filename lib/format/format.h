@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The blob: its constants and limits, and the parts that reading and writing share. docs/format.md describes the bytes.
+ * Uses: core, tensor, layers, network, and zlib.
+ */
+#ifndef RA_FORMAT_H
+#define RA_FORMAT_H
+
+#define ZLIB_CONST
+#include <zlib.h>
+
+#include "core/core.h"
+#include "layers/layer.h"
+#include "network/network.h"
+#include "resattn/blob.h"
+
+/* ---- constants ---- */
+
+#define RA_BLOB_VERSION 1
+#define RA_BLOB_MAGIC   "\x89RAN\r\n\x1A\n" /* 8 bytes; shows what PNG's shows: 7-bit channels, changed line ends */
+
+enum {
+    RA_BLOB_MAGIC_SIZE = 8,
+    RA_BLOB_HEADER_SIZE = 24,
+    RA_CHUNK_HEAD_SIZE = 12, /* type, length */
+    RA_CHUNK_CRC_SIZE = 4,
+    RA_CHUNK_DONE_SIZE = RA_CHUNK_HEAD_SIZE + 8 + RA_CHUNK_CRC_SIZE,
+    RA_CHUNK_TENSOR_FIXED = 4, /* element type, encoding, rank, 0 */
+    RA_BLOB_F32 = 1,
+    RA_BLOB_PLANES = 1,      /* the encoding: planes of bytes, zlib */
+    RA_BLOB_WHOLE_PATH = 1,  /* flag of a layer: its name is its whole path */
+    RA_LAYER_LEAST_SIZE = 14 /* bytes of the smallest layer: kind of 3 letters, flags, no name, two counts */
+};
+
+/* The most that zlib can make of a byte: a match of 258 bytes takes two bits (deflate's specification, RFC 1951). */
+#define RA_INFLATE_MOST 1032
+
+/* Limits, for writing and for reading. Depth and the length of names and paths: layers/layer.h. */
+#define RA_BLOB_MAX_LAYERS 100000
+#define RA_TENSOR_MAX_NAME (RA_MAX_NAME + 64) /* a path and what a parameter is called */
+#define RA_BLOB_MAX_TEXTS  4096
+#define RA_BLOB_MAX_TEXT   (1 << 20) /* bytes of a text, and of a class name */
+#define RA_BLOB_MAX_CHUNK  (1 << 27) /* payload of every chunk but a tensor's */
+
+/* ---- bytes to write (bytes.c) ---- */
+
+/* A growing array. After a failed allocation (recorded) it stays as it is and `failed` is set: look once, at the end.
+ */
+typedef struct ra_bytes {
+    resattn_context *context;
+    unsigned char *data;
+    size_t size, capacity;
+    bool failed;
+} ra_bytes;
+
+/* Makes room for `size` more bytes; returns where they go (the caller adds to `size`), NULL after a failure. */
+unsigned char *ra_bytes_room(ra_bytes *bytes, size_t size);
+void ra_bytes_put(ra_bytes *bytes, const void *data, size_t size);
+void ra_bytes_put_u8(ra_bytes *bytes, uint32_t value);
+void ra_bytes_put_u32(ra_bytes *bytes, uint32_t value);
+void ra_bytes_put_u64(ra_bytes *bytes, uint64_t value);
+void ra_bytes_put_f32(ra_bytes *bytes, float value);
+void ra_bytes_put_text(ra_bytes *bytes, const char *text); /* with its zero byte; NULL: the empty text */
+
+void ra_store_u32(unsigned char *target, uint32_t value);
+void ra_store_u64(unsigned char *target, uint64_t value);
+uint32_t ra_load_u32(const unsigned char *bytes);
+uint64_t ra_load_u64(const unsigned char *bytes);
+
+/* ---- bytes that were read (bytes.c) ---- */
+
+/* Takes values from a range. Past its end it gives zeros, records "damaged: `what` ends too early" and sets `failed`.
+ */
+typedef struct ra_reader {
+    const unsigned char *at, *end;
+    const char *what;
+    bool failed;
+} ra_reader;
+
+uint32_t ra_read_u8(ra_reader *reader);
+uint32_t ra_read_u32(ra_reader *reader);
+uint64_t ra_read_u64(ra_reader *reader);
+float ra_read_f32(ra_reader *reader);
+/* A text that lies in the range: UTF-8 of at most `most` bytes, with its zero byte. NULL after a failure. */
+const char *ra_read_text(ra_reader *reader, size_t most);
+/* Whether all was read and nothing failed; records what was left over. */
+bool ra_read_all(ra_reader *reader);
+
+/* ---- where a blob comes from (source.c) ---- */
+
+/* Bytes of a buffer of the caller's, or those that `read` gives, read ahead as far as somebody needs them. */
+typedef struct ra_source {
+    resattn_context *context;
+    resattn_read_fn read; /* NULL: the caller's buffer */
+    void *user;
+    unsigned char *memory; /* read ahead, `capacity` bytes */
+    size_t capacity;
+    const unsigned char *data; /* the next bytes, `available` of them */
+    size_t available;
+    uint64_t position; /* of data[0] in the blob */
+    bool ended;        /* `read` has nothing more */
+} ra_source;
+
+/* Sees to it that `size` bytes are available at once. Memory grows only as bytes arrive. False with the error recorded;
+ * what `what` was about to be read is named where the source ends before. */
+bool ra_source_need(ra_source *source, size_t size, const char *what);
+void ra_source_skip(ra_source *source, size_t size);
+/* Whether nothing is left: false with the error recorded otherwise. */
+bool ra_source_at_end(ra_source *source);
+void ra_source_close(ra_source *source);
+
+/* ---- files (file.c) ---- */
+
+/* A resattn_read_fn and resattn_write_fn on the descriptor that `user` points to. They record errors. */
+int64_t ra_file_read(void *user, void *bytes, size_t size);
+int32_t ra_file_write(void *user, const void *bytes, size_t size);
+/* Opens for reading; -1 with the error recorded. */
+int ra_file_open(const char *path);
+void ra_file_close(int descriptor);
+
+/* Replaces the file at `path` by what `produce` writes to the descriptor: all or nothing. */
+typedef resattn_status (*ra_produce_fn)(void *user, int *descriptor);
+resattn_status ra_file_replace(resattn_context *context, const char *path, ra_produce_fn produce, void *user);
+
+/* ---- the values of a tensor (planes.c) ---- */
+
+/*
+ * The four bytes of each float, in planes: first the least significant bytes of all elements in logical order
+ * (row-major), then the next ones. The bytes of a plane are alike, so zlib finds more in them. All planes together are
+ * one zlib stream.
+ */
+typedef struct ra_packer ra_packer;
+ra_packer *ra_packer_new(resattn_context *context, int32_t level);
+bool ra_pack(ra_packer *packer, const resattn_tensor *tensor, ra_bytes *target);
+void ra_packer_free(ra_packer *packer);
+
+typedef struct ra_unpacker ra_unpacker;
+ra_unpacker *ra_unpacker_new(resattn_context *context);
+/* Begin, any number of pieces, end. False with the error recorded. */
+bool ra_unpack_begin(ra_unpacker *unpacker, resattn_tensor *tensor);
+bool ra_unpack(ra_unpacker *unpacker, const unsigned char *bytes, size_t size);
+bool ra_unpack_end(ra_unpacker *unpacker);
+void ra_unpacker_free(ra_unpacker *unpacker);
+
+/* ---- the layer tree (tree.c) ---- */
+
+bool ra_tree_write(const resattn_network *network, ra_bytes *target);
+/* Builds the tree in `builder`; returns the root, or NULL with the error recorded. */
+resattn_layer *ra_tree_read(ra_reader *reader, resattn_builder *builder, int32_t *in_channels);
+/*
+ * The least number of bytes that must follow a tree: its normalization, all its tensors, the end. Call after
+ * ra_infer(). It bounds what a tree can make us allocate by bytes that are there. False with the error recorded.
+ */
+bool ra_tree_least_rest(const resattn_layer *root, size_t *bytes);
+
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Where a blob comes from: a buffer, a file or a callback, all seen as bytes that can be looked at before they are
+ * taken.
+ */
+#include <string.h>
+
+#include "format/format.h"
+
+enum { FIRST_CAPACITY = 1 << 15 };
+
+/* Room for at least one more byte behind the available ones: moves them to the front, or doubles the memory. */
+static bool make_room(ra_source *source)
+{
+    if (source->memory && source->available < source->capacity) {
+        memmove(source->memory, source->data, source->available);
+        source->data = source->memory;
+        return true;
+    }
+    if (source->capacity > SIZE_MAX / 2) {
+        ra_fail(RESATTN_TOO_LARGE, "%zu bytes of the blob are needed at once", source->capacity);
+        return false;
+    }
+    size_t larger = source->capacity ? source->capacity * 2 : FIRST_CAPACITY;
+    unsigned char *memory = ra_alloc_raw(source->context, larger, 1);
+    if (!memory)
+        return false;
+    if (source->available > 0)
+        memcpy(memory, source->data, source->available);
+    ra_free(source->context, source->memory);
+    source->memory = memory;
+    source->data = memory;
+    source->capacity = larger;
+    return true;
+}
+
+/* Reads once. False after an error; at the end of the input `ended` is set. */
+static bool read_more(ra_source *source)
+{
+    size_t used = source->memory ? (size_t)(source->data - source->memory) + source->available : 0;
+    if (used == source->capacity) {
+        if (!make_room(source))
+            return false;
+        used = source->available;
+    }
+    size_t room = source->capacity - used;
+    int64_t got = source->read(source->user, source->memory + used, room);
+    if (got < 0) {
+        if (source->read != ra_file_read)
+            ra_fail(RESATTN_IO_ERROR, "the read callback failed with %lld at byte %llu", (long long)got,
+                    (unsigned long long)(source->position + source->available));
+        return false;
+    }
+    if ((uint64_t)got > room) {
+        ra_fail(RESATTN_IO_ERROR, "the read callback says that it gave %lld bytes, expected at most %zu",
+                (long long)got, room);
+        return false;
+    }
+    source->available += (size_t)got;
+    source->ended = got == 0;
+    return true;
+}
+
+bool ra_source_need(ra_source *source, size_t size, const char *what)
+{
+    while (source->available < size) {
+        if (source->read && !source->ended) {
+            if (!read_more(source))
+                return false;
+            continue;
+        }
+        ra_fail(RESATTN_BAD_FORMAT, "truncated: %s at byte %llu needs %zu bytes, %zu are left", what,
+                (unsigned long long)source->position, size, source->available);
+        return false;
+    }
+    return true;
+}
+
+void ra_source_skip(ra_source *source, size_t size)
+{
+    source->data += size;
+    source->available -= size;
+    source->position += size;
+    if (source->read && source->available == 0)
+        source->data = source->memory;
+}
+
+bool ra_source_at_end(ra_source *source)
+{
+    if (source->available == 0 && source->read && !source->ended && !read_more(source))
+        return false;
+    if (source->available == 0)
+        return true;
+    ra_fail(RESATTN_BAD_FORMAT, "damaged: something follows the blob's end at byte %llu",
+            (unsigned long long)source->position);
+    return false;
+}
+
+void ra_source_close(ra_source *source)
+{
+    ra_free(source->context, source->memory);
+    source->memory = NULL;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Programs: a layer tree lowered to a flat list of operations on numbered values, rewritten for its purpose, with a plan of
+ * the memory and the code that runs it.
+ * Uses: core, tensor, gemm, kernels, layers.
+ *
+ * Time, for lifetimes: the forward pass of node i is at i, the host gives gradients at `node_count`, the backward pass of node
+ * i is at 2 * node_count - i, and RA_FOREVER is after all of that.
+ */
+#ifndef RA_GRAPH_H
+#define RA_GRAPH_H
+
+#include "layers/layer.h"
+
+#define RA_FOREVER INT32_MAX
+
+typedef struct ra_node {
+    ra_op op;
+    int32_t *inputs; /* value numbers, op.input_count of them */
+    int32_t output;
+    const resattn_layer *norm; /* inference: the batch norm folded into this convolution, or NULL */
+    /* Filled by the memory plan. */
+    bool *accumulate; /* for each input: its gradient already holds a part */
+    int32_t saved;    /* storage number, -1 for none */
+    /* Filled by ra_memory_bind(). */
+    const float **in;
+    float **din;
+    float *out, *dout;
+    void *saved_memory;
+} ra_node;
+
+typedef struct ra_node_value {
+    ra_shape shape;
+    int32_t producer; /* node, -1 for the input (value 0) */
+    bool kept;        /* an output of the session */
+    bool wants_gradient;
+    int32_t storage, gradient_storage; /* -1 for none */
+} ra_node_value;
+
+typedef struct ra_name {
+    const char *name; /* borrowed from the layer */
+    int32_t value;
+} ra_name;
+
+/* A piece of the arena: bytes, the first and last time it is in use, and where the plan puts it. */
+typedef struct ra_storage {
+    size_t bytes;
+    int32_t first, last;
+    size_t offset;
+} ra_storage;
+
+typedef struct ra_program {
+    resattn_context *context;
+    bool training;
+    bool input_gradient;
+    ra_node *nodes;
+    int32_t node_count, node_capacity;
+    ra_node_value *values; /* value 0 is the input */
+    int32_t value_count, value_capacity;
+    int32_t output; /* the root's value */
+    ra_name *names;
+    int32_t name_count, name_capacity;
+    ra_storage *storages;
+    int32_t storage_count, storage_capacity;
+    size_t arena_bytes; /* all storages together */
+    size_t work_bytes;
+} ra_program;
+
+/* Lowers the tree for images of height x width. NULL with the error recorded, with the layer's path. */
+ra_program *ra_program_new(resattn_context *context, const resattn_layer *root, int32_t height, int32_t width,
+                           bool training);
+void ra_program_free(ra_program *program);
+void ra_node_free(resattn_context *context, ra_node *node); /* what the node holds, not the node */
+
+/* The value known under a name, NULL if there is none (no error recorded). */
+const ra_name *ra_program_find(const ra_program *program, const char *name);
+
+/* Multiply-adds of one image's forward pass. */
+int64_t ra_program_multiply_adds(const ra_program *program);
+
+/*
+ * Rewrites the program, once, after the outputs are marked as kept. Inference: batch norms are folded into convolutions
+ * before them, ReLU into what can end with it. Training: ReLU into batch norms.
+ */
+void ra_program_fuse(ra_program *program);
+
+/* Gives every value, gradient and saved piece its place in one arena for `batch` images, and finds out the scratch that is
+ * needed. Once, after fusing. */
+resattn_status ra_memory_plan(ra_program *program, int32_t batch, int32_t workers);
+
+/* Sets the nodes' pointers into an arena of arena_bytes and a scratch of work_bytes. */
+void ra_memory_bind(ra_program *program, char *arena);
+
+/* Where a value and its gradient are, once bound. */
+float *ra_value_data(const ra_program *program, char *arena, int32_t value);
+float *ra_value_gradient(const ra_program *program, char *arena, int32_t value);
+
+/* What is common to the runs of one session. */
+typedef struct ra_execution {
+    ra_program *program;
+    char *work;
+    int32_t n;
+    uint64_t key;           /* of this step */
+    const float *input;     /* the input value's data: the arena's, or the host's own in inference */
+    bool accumulate_params;
+} ra_execution;
+
+/* Whether a batch of n can be run: false with the error recorded. */
+bool ra_program_check(const ra_program *program, int32_t n);
+void ra_program_forward(const ra_execution *execution);
+/* The gradients of the kept values must be in place. */
+void ra_program_backward(const ra_execution *execution);
+
+#endif

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The memory plan. Problem: every value, every gradient and every piece saved for backward is in use from one time to another
+ * (graph.h says what time is); find a place for each in one arena so that no two in use at once overlap, in little memory.
+ *
+ * First storages are made: what can be computed in place shares one. Then they are placed, largest first, each at the
+ * lowest offset where it meets nothing placed before whose time overlaps. The answer depends on the program only.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph/graph.h"
+
+typedef struct planner {
+    ra_program *program;
+    int32_t batch;
+    int32_t *last_read;   /* of each value's data: the last time it is needed */
+    int32_t *next_sharer; /* gradients that share a storage: a circular list of values */
+} planner;
+
+static int32_t backward_time(const ra_program *program, int32_t node) { return 2 * program->node_count - node; }
+
+static int32_t new_storage(ra_program *program, size_t bytes, int32_t first, int32_t last)
+{
+    if (!ra_grow(program->context, (void **)&program->storages, program->storage_count, &program->storage_capacity,
+                 sizeof *program->storages))
+        return -1;
+    program->storages[program->storage_count] = (ra_storage){.bytes = bytes, .first = first, .last = last};
+    return program->storage_count++;
+}
+
+static bool value_bytes(const planner *plan, int32_t value, size_t *bytes)
+{
+    ra_shape shape = plan->program->values[value].shape;
+    *bytes = sizeof(float);
+    if (ra_mul_size(*bytes, (size_t)plan->batch, bytes) && ra_mul_size(*bytes, (size_t)shape.c, bytes) &&
+        ra_mul_size(*bytes, (size_t)shape.h, bytes) && ra_mul_size(*bytes, (size_t)shape.w, bytes))
+        return true;
+    int32_t producer = plan->program->values[value].producer;
+    ra_fail(RESATTN_TOO_LARGE, "%s: %d images of %d channels, %dx%d, do not fit in memory",
+            producer < 0 ? "input" : ra_layer_label(plan->program->nodes[producer].op.layer), plan->batch, shape.c,
+            shape.h, shape.w);
+    return false;
+}
+
+static void extend(ra_program *program, int32_t storage, int32_t last)
+{
+    if (program->storages[storage].last < last)
+        program->storages[storage].last = last;
+}
+
+/* ---- data ---- */
+
+static void find_last_reads(planner *plan)
+{
+    const ra_program *program = plan->program;
+    for (int32_t v = 0; v < program->value_count; v++)
+        plan->last_read[v] = program->values[v].kept ? RA_FOREVER : program->values[v].producer;
+    for (int32_t i = 0; i < program->node_count; i++) {
+        const ra_node *node = &program->nodes[i];
+        int32_t flags = node->op.kind->flags, backward = program->training ? backward_time(program, i) : i;
+        for (int32_t k = 0; k < node->op.input_count; k++) {
+            int32_t time = flags & RA_READS_INPUTS ? backward : i;
+            if (plan->last_read[node->inputs[k]] < time)
+                plan->last_read[node->inputs[k]] = time;
+        }
+        if ((flags & RA_READS_OUTPUT) && plan->last_read[node->output] < backward)
+            plan->last_read[node->output] = backward;
+    }
+}
+
+static bool appears_once(const ra_node *node, int32_t value)
+{
+    int32_t count = 0;
+    for (int32_t k = 0; k < node->op.input_count; k++)
+        count += node->inputs[k] == value;
+    return count == 1;
+}
+
+static bool plan_values(planner *plan)
+{
+    ra_program *program = plan->program;
+    size_t bytes;
+    if (!value_bytes(plan, 0, &bytes) || (program->values[0].storage = new_storage(program, bytes, -1, plan->last_read[0])) < 0)
+        return false;
+    for (int32_t i = 0; i < program->node_count; i++) {
+        ra_node *node = &program->nodes[i];
+        ra_node_value *output = &program->values[node->output];
+        int32_t input = node->inputs[0];
+        if (!value_bytes(plan, node->output, &bytes))
+            return false;
+        if ((node->op.kind->flags & RA_IN_PLACE) && input != 0 && plan->last_read[input] == i && appears_once(node, input)) {
+            output->storage = program->values[input].storage;
+            extend(program, output->storage, plan->last_read[node->output]);
+        } else if ((output->storage = new_storage(program, bytes, i, plan->last_read[node->output])) < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- gradients ---- */
+
+static bool has_trained(const resattn_layer *layer)
+{
+    for (int32_t i = 0; i < layer->param_count; i++)
+        if (layer->params[i].trained)
+            return true;
+    return false;
+}
+
+static void find_wanted_gradients(ra_program *program)
+{
+    program->values[0].wants_gradient = program->input_gradient;
+    for (int32_t i = 0; i < program->node_count; i++) {
+        const ra_node *node = &program->nodes[i];
+        bool wanted = has_trained(node->op.layer);
+        for (int32_t k = 0; k < node->op.input_count; k++)
+            wanted |= program->values[node->inputs[k]].wants_gradient;
+        program->values[node->output].wants_gradient = wanted;
+    }
+}
+
+/* When the gradient of a value is read for the last time. */
+static int32_t gradient_last(const ra_program *program, int32_t value)
+{
+    int32_t producer = program->values[value].producer;
+    return producer < 0 ? RA_FOREVER : backward_time(program, producer);
+}
+
+/* The next time after node `index`'s backward pass that something is added to the gradient of a value. */
+static int32_t next_contribution(const ra_program *program, int32_t value, int32_t index)
+{
+    for (int32_t i = index - 1; i > program->values[value].producer; i--)
+        for (int32_t k = 0; k < program->nodes[i].op.input_count; k++)
+            if (program->nodes[i].inputs[k] == value)
+                return backward_time(program, i);
+    return RA_FOREVER;
+}
+
+/*
+ * May the gradient of `value`, whose first part is what lies in the storage of `from`'s gradient at the backward time of node
+ * `index`, share that storage? Every sharer that is still to be read must be read before any other is changed.
+ * With `overwritten`, the node changes the storage itself.
+ */
+static bool may_share(const planner *plan, int32_t value, int32_t from, int32_t index, bool overwritten)
+{
+    const ra_program *program = plan->program;
+    int32_t now = backward_time(program, index), last = gradient_last(program, value);
+    int32_t next = next_contribution(program, value, index);
+    for (int32_t other = plan->next_sharer[from]; other != from; other = plan->next_sharer[other]) {
+        int32_t other_last = gradient_last(program, other);
+        if (other_last <= now)
+            continue;
+        if (overwritten || next <= other_last || next_contribution(program, other, index) <= last)
+            return false;
+    }
+    return true;
+}
+
+static void share(planner *plan, int32_t value, int32_t from)
+{
+    ra_program *program = plan->program;
+    program->values[value].gradient_storage = program->values[from].gradient_storage;
+    plan->next_sharer[value] = plan->next_sharer[from];
+    plan->next_sharer[from] = value;
+    extend(program, program->values[value].gradient_storage, gradient_last(program, value));
+}
+
+static bool new_gradient(planner *plan, int32_t value, int32_t first)
+{
+    ra_program *program = plan->program;
+    size_t bytes;
+    if (!value_bytes(plan, value, &bytes))
+        return false;
+    plan->next_sharer[value] = value;
+    program->values[value].gradient_storage = new_storage(program, bytes, first, gradient_last(program, value));
+    return program->values[value].gradient_storage >= 0;
+}
+
+static bool plan_input_gradient(planner *plan, int32_t index, int32_t k)
+{
+    ra_program *program = plan->program;
+    ra_node *node = &program->nodes[index];
+    int32_t value = node->inputs[k];
+    ra_node_value *input = &program->values[value];
+    node->accumulate[k] = input->gradient_storage >= 0;
+    if (!input->wants_gradient || node->accumulate[k])
+        return true;
+    int32_t flags = node->op.kind->flags;
+    bool passes = flags & RA_PASSES_GRADIENT && !node->op.fused_relu;
+    bool in_place = passes || (k == 0 && (flags & RA_IN_PLACE_BACKWARD));
+    if (in_place && appears_once(node, value) && may_share(plan, value, node->output, index, !passes)) {
+        share(plan, value, node->output);
+        return true;
+    }
+    return new_gradient(plan, value, backward_time(program, index));
+}
+
+static bool plan_gradients(planner *plan)
+{
+    ra_program *program = plan->program;
+    find_wanted_gradients(program);
+    for (int32_t v = 0; v < program->value_count; v++)
+        if (program->values[v].kept && program->values[v].wants_gradient && !new_gradient(plan, v, program->node_count))
+            return false;
+    for (int32_t i = program->node_count - 1; i >= 0; i--) {
+        ra_node *node = &program->nodes[i];
+        if (program->values[node->output].gradient_storage < 0)
+            continue; /* nothing after it has a gradient */
+        for (int32_t k = 0; k < node->op.input_count; k++)
+            if (!plan_input_gradient(plan, i, k))
+                return false;
+    }
+    return true;
+}
+
+/* ---- saved pieces and scratch ---- */
+
+static bool plan_saved(planner *plan, int32_t workers)
+{
+    ra_program *program = plan->program;
+    for (int32_t i = 0; i < program->node_count; i++) {
+        ra_node *node = &program->nodes[i];
+        const ra_op_kind *kind = node->op.kind;
+        size_t bytes = 0;
+        if (program->training && kind->saved) {
+            if (!kind->saved(&node->op, plan->batch, &bytes))
+                return ra_fail(RESATTN_TOO_LARGE, "%s: what backward needs does not fit in memory", ra_layer_label(node->op.layer)), false;
+            if (bytes && (node->saved = new_storage(program, bytes, i, backward_time(program, i))) < 0)
+                return false;
+        }
+        bytes = 0;
+        if (kind->work && !kind->work(&node->op, plan->batch, workers, program->training, &bytes))
+            return ra_fail(RESATTN_TOO_LARGE, "%s: its work memory does not fit a size", ra_layer_label(node->op.layer)), false;
+        if (program->work_bytes < bytes)
+            program->work_bytes = bytes;
+    }
+    return true;
+}
+
+/* ---- placing ---- */
+
+static int larger_first(const void *a, const void *b)
+{
+    const ra_storage *x = *(ra_storage *const *)a, *y = *(ra_storage *const *)b;
+    if (x->bytes != y->bytes)
+        return x->bytes < y->bytes ? 1 : -1;
+    return x < y ? -1 : x > y;
+}
+
+/* Finds room for order[index] among those before it; `placed` holds these by offset. */
+static bool place(ra_storage **placed, int32_t count, ra_storage *storage)
+{
+    size_t offset = 0;
+    int32_t position = count;
+    for (int32_t i = 0; i < count; i++) {
+        const ra_storage *other = placed[i];
+        if (other->first > storage->last || other->last < storage->first)
+            continue;
+        if (other->offset >= offset && other->offset - offset >= storage->bytes)
+            break;
+        size_t end = other->offset + other->bytes;
+        offset = offset < end ? end : offset;
+    }
+    size_t end;
+    if (!ra_add_size(offset, storage->bytes, &end) || end > PTRDIFF_MAX) {
+        ra_fail(RESATTN_TOO_LARGE, "the session's memory does not fit a size");
+        return false;
+    }
+    storage->offset = offset;
+    while (position > 0 && placed[position - 1]->offset > offset) {
+        placed[position] = placed[position - 1];
+        position--;
+    }
+    placed[position] = storage;
+    return true;
+}
+
+static bool place_all(ra_program *program)
+{
+    size_t count = (size_t)program->storage_count;
+    ra_storage **order = ra_alloc(program->context, count, 2 * sizeof(ra_storage *));
+    if (!order)
+        return false;
+    ra_storage **placed = order + count;
+    for (size_t i = 0; i < count; i++) {
+        order[i] = &program->storages[i];
+        if (!ra_add_size(order[i]->bytes, RA_ALIGNMENT - 1, &order[i]->bytes))
+            order[i]->bytes = SIZE_MAX - RA_ALIGNMENT + 1;
+        order[i]->bytes -= order[i]->bytes % RA_ALIGNMENT;
+    }
+    qsort(order, count, sizeof *order, larger_first);
+    bool fits = true;
+    for (size_t i = 0; i < count && fits; i++) {
+        fits = place(placed, (int32_t)i, order[i]);
+        if (program->arena_bytes < order[i]->offset + order[i]->bytes)
+            program->arena_bytes = order[i]->offset + order[i]->bytes;
+    }
+    ra_free(program->context, order);
+    return fits;
+}
+
+resattn_status ra_memory_plan(ra_program *program, int32_t batch, int32_t workers)
+{
+    size_t count = (size_t)program->value_count;
+    int32_t *numbers = ra_alloc(program->context, count, 2 * sizeof *numbers);
+    if (!numbers)
+        return resattn_last_status();
+    planner plan = {.program = program, .batch = batch, .last_read = numbers, .next_sharer = numbers + count};
+    find_last_reads(&plan);
+    bool fits = plan_values(&plan) && (!program->training || plan_gradients(&plan)) && plan_saved(&plan, workers) &&
+                place_all(program);
+    ra_free(program->context, numbers);
+    return fits ? RESATTN_OK : resattn_last_status();
+}
+
+float *ra_value_data(const ra_program *program, char *arena, int32_t value)
+{
+    int32_t storage = program->values[value].storage;
+    return storage < 0 ? NULL : (float *)(void *)(arena + program->storages[storage].offset);
+}
+
+float *ra_value_gradient(const ra_program *program, char *arena, int32_t value)
+{
+    int32_t storage = program->values[value].gradient_storage;
+    return storage < 0 ? NULL : (float *)(void *)(arena + program->storages[storage].offset);
+}
+
+void ra_memory_bind(ra_program *program, char *arena)
+{
+    for (int32_t i = 0; i < program->node_count; i++) {
+        ra_node *node = &program->nodes[i];
+        for (int32_t k = 0; k < node->op.input_count; k++) {
+            node->in[k] = ra_value_data(program, arena, node->inputs[k]);
+            node->din[k] = program->values[node->inputs[k]].wants_gradient
+                               ? ra_value_gradient(program, arena, node->inputs[k])
+                               : NULL;
+        }
+        node->out = ra_value_data(program, arena, node->output);
+        node->dout = ra_value_gradient(program, arena, node->output);
+        node->saved_memory = node->saved < 0 ? NULL : arena + program->storages[node->saved].offset;
+    }
+}

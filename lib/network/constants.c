@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Constants of inference.
+ */
+#include "network/constants.h"
+
+#include <math.h>
+#include <string.h>
+
+/* What one operation reads, for a layer and the batch norm folded into it. */
+typedef struct constant {
+    const resattn_layer *layer, *norm;
+    float *weight, *bias;
+} constant;
+
+struct ra_constants {
+    int32_t references; /* under the network's lock */
+    resattn_network *network; /* borrowed: every session holds a share */
+    unsigned version;
+    constant *items;
+    int32_t count, capacity;
+};
+
+ra_constants *ra_constants_new(resattn_network *network)
+{
+    pthread_mutex_lock(&network->lock);
+    ra_constants *constants = network->constants;
+    unsigned version = atomic_load(&network->version);
+    if (constants && constants->version == version) {
+        constants->references++;
+    } else if ((constants = ra_alloc(network->context, 1, sizeof *constants))) {
+        constants->references = 1;
+        constants->network = network;
+        constants->version = version;
+        network->constants = constants;
+    }
+    pthread_mutex_unlock(&network->lock);
+    return constants;
+}
+
+void ra_constants_unref(ra_constants *constants)
+{
+    if (!constants)
+        return;
+    resattn_network *network = constants->network;
+    pthread_mutex_lock(&network->lock);
+    bool last = --constants->references == 0;
+    if (last && network->constants == constants)
+        network->constants = NULL;
+    pthread_mutex_unlock(&network->lock);
+    if (!last)
+        return;
+    for (int32_t i = 0; i < constants->count; i++) {
+        ra_free(network->context, constants->items[i].weight);
+        ra_free(network->context, constants->items[i].bias);
+    }
+    ra_free(network->context, constants->items);
+    ra_free(network->context, constants);
+}
+
+static const ra_param *param(const resattn_layer *layer, const char *suffix)
+{
+    for (int32_t i = 0; i < layer->param_count; i++)
+        if (!strcmp(layer->params[i].suffix, suffix))
+            return &layer->params[i];
+    return NULL;
+}
+
+/* A batch norm with fixed statistics is x * scale + shift. */
+typedef struct affine {
+    const float *weight, *bias, *mean, *variance;
+    double epsilon;
+} affine;
+
+static affine affine_of(const resattn_layer *norm)
+{
+    return (affine){param(norm, "weight")->value, param(norm, "bias")->value, param(norm, "running_mean")->value,
+                    param(norm, "running_var")->value, ra_real(norm, ra_attribute_find(norm->kind, "epsilon"))};
+}
+
+static double scale_of(const affine *norm, int64_t channel)
+{
+    return (double)norm->weight[channel] / sqrt((double)norm->variance[channel] + norm->epsilon);
+}
+
+static double shift_of(const affine *norm, int64_t channel, double before)
+{
+    return (before - (double)norm->mean[channel]) * scale_of(norm, channel) + (double)norm->bias[channel];
+}
+
+static bool copy_param(resattn_context *context, const ra_param *source, float **copy)
+{
+    if (!source)
+        return true;
+    *copy = ra_alloc_raw(context, (size_t)source->elements, sizeof(float));
+    if (*copy)
+        memcpy(*copy, source->value, (size_t)source->elements * sizeof(float));
+    return *copy != NULL;
+}
+
+static bool fill_norm(resattn_context *context, constant *item)
+{
+    size_t channels = (size_t)item->layer->out_c;
+    item->weight = ra_alloc_raw(context, channels, sizeof(float));
+    item->bias = ra_alloc_raw(context, channels, sizeof(float));
+    if (!item->weight || !item->bias)
+        return false;
+    affine norm = affine_of(item->layer);
+    for (size_t c = 0; c < channels; c++) {
+        item->weight[c] = (float)scale_of(&norm, (int64_t)c);
+        item->bias[c] = (float)shift_of(&norm, (int64_t)c, 0);
+    }
+    return true;
+}
+
+/* Output channel o's filter is row o of the weights. */
+static bool fold_norm(resattn_context *context, constant *item)
+{
+    int32_t rows = item->layer->out_c;
+    int64_t columns = param(item->layer, "weight")->elements / rows;
+    if (!item->bias && !(item->bias = ra_alloc(context, (size_t)rows, sizeof(float))))
+        return false;
+    affine norm = affine_of(item->norm);
+    for (int32_t o = 0; o < rows; o++) {
+        double scale = scale_of(&norm, o);
+        for (int64_t i = 0; i < columns; i++)
+            item->weight[o * columns + i] = (float)((double)item->weight[o * columns + i] * scale);
+        item->bias[o] = (float)shift_of(&norm, o, (double)item->bias[o]);
+    }
+    return true;
+}
+
+static bool prepare(resattn_context *context, constant *item, const ra_op_kind *kind)
+{
+    float *prepared = ra_alloc_raw(context, (size_t)param(item->layer, "weight")->elements, sizeof(float));
+    if (!prepared)
+        return false;
+    kind->prepare(item->layer, item->weight, prepared);
+    ra_free(context, item->weight);
+    item->weight = prepared;
+    return true;
+}
+
+static bool fill(resattn_context *context, constant *item, const ra_op *op)
+{
+    if (op->kind->flags & RA_IS_BATCH_NORM)
+        return fill_norm(context, item);
+    return copy_param(context, param(item->layer, "weight"), &item->weight) &&
+           copy_param(context, param(item->layer, "bias"), &item->bias) &&
+           (!item->norm || fold_norm(context, item)) && (!op->prepared || prepare(context, item, op->kind));
+}
+
+static const constant *find(const ra_constants *constants, const ra_node *node)
+{
+    for (int32_t i = 0; i < constants->count; i++)
+        if (constants->items[i].layer == node->op.layer && constants->items[i].norm == node->norm)
+            return &constants->items[i];
+    return NULL;
+}
+
+static bool has_params(const ra_node *node)
+{
+    return node->op.layer->param_count > 0 && node->op.layer->kind->op == node->op.kind;
+}
+
+static bool add(ra_constants *constants, const ra_node *node)
+{
+    resattn_context *context = constants->network->context;
+    constant item = {.layer = node->op.layer, .norm = node->norm};
+    if (fill(context, &item, &node->op) &&
+        ra_grow(context, (void **)&constants->items, constants->count, &constants->capacity, sizeof item)) {
+        constants->items[constants->count++] = item;
+        return true;
+    }
+    ra_free(context, item.weight);
+    ra_free(context, item.bias);
+    return false;
+}
+
+resattn_status ra_constants_fill(ra_constants *constants, const ra_program *program)
+{
+    resattn_status status = RESATTN_OK;
+    ra_fpmode mode;
+    ra_fpmode_enter(&mode);
+    pthread_mutex_lock(&constants->network->lock);
+    for (int32_t i = 0; i < program->node_count && status == RESATTN_OK; i++) {
+        const ra_node *node = &program->nodes[i];
+        if (has_params(node) && !find(constants, node) && !add(constants, node))
+            status = resattn_last_status();
+    }
+    pthread_mutex_unlock(&constants->network->lock);
+    ra_fpmode_leave(&mode);
+    return status;
+}
+
+void ra_constants_bind(const ra_constants *constants, ra_program *program)
+{
+    pthread_mutex_lock(&constants->network->lock);
+    for (int32_t i = 0; i < program->node_count; i++) {
+        ra_node *node = &program->nodes[i];
+        if (!has_params(node))
+            continue;
+        const constant *item = find(constants, node);
+        node->op.weight = item->weight;
+        node->op.bias = item->bias;
+    }
+    pthread_mutex_unlock(&constants->network->lock);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Networks: a frozen tree, its parameters, metadata, and the constants that inference sessions share.
+ * Uses: core, tensor, gemm, kernels, layers, graph.
+ */
+#ifndef RA_NETWORK_H
+#define RA_NETWORK_H
+
+#include <pthread.h>
+
+#include "layers/layer.h"
+#include "resattn/network.h"
+
+typedef struct ra_text {
+    char *key, *value;
+} ra_text;
+
+struct resattn_network {
+    atomic_int references;
+    resattn_context *context; /* a share */
+    resattn_layer *layers;    /* list of all layers of the tree */
+    resattn_layer *root;
+    int32_t in_c;
+    ra_param **params; /* all parameters and statistics, in tree order, pointing into the layers */
+    int32_t param_count;
+    resattn_attention **attentions;
+    int32_t attention_count;
+    atomic_uint version;    /* counted up whenever values change */
+    atomic_int users;       /* runs of inference under way; -1: a training call is under way */
+    atomic_bool backward_done; /* gradients hold something */
+    float *values, *gradients; /* the memory of all parameters */
+    pthread_mutex_t lock;      /* protects constants */
+    struct ra_constants *constants; /* the newest snapshot that a session holds, or NULL */
+    char **classes;
+    int32_t class_count;
+    int32_t input_h, input_w;
+    float *mean, *deviation; /* in_c each */
+    ra_text *texts;
+    int32_t text_count, text_capacity;
+};
+
+/* Shared use (inference, saving) and exclusive use (training, initialising, stepping) of the parameters. False with BUSY recorded,
+ * naming `what` was refused. */
+bool ra_network_share(resattn_network *network, const char *what);
+void ra_network_unshare(resattn_network *network);
+bool ra_network_take(resattn_network *network, const char *what);
+void ra_network_give(resattn_network *network);
+
+/* resattn_network_new() without initialising the parameters, for who sets them all: they are 0. */
+resattn_network *ra_network_new(resattn_builder *builder, resattn_layer *root, int32_t in_channels);
+
+/* Whether a text is well-formed UTF-8, as every string of a network must be to be saved (network/metadata.c). */
+bool ra_text_is_utf8(const char *text);
+
+/* Frees class names and texts (metadata.c). */
+void ra_metadata_free(resattn_network *network);
+
+/* Allocates the gradients of all trained parameters, once. */
+resattn_status ra_network_need_gradients(resattn_network *network);
+
+#endif

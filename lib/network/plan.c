@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Plans: what a session will compute, and the memory that it takes.
+ */
+#include <string.h>
+
+#include "network/session.h"
+
+static bool is_good_request(const resattn_network *network, resattn_purpose purpose, int32_t batch, int32_t height,
+                            int32_t width)
+{
+    resattn_status status = RESATTN_INVALID_ARGUMENT;
+    if (!network)
+        ra_fail(status, "plan: the network is NULL");
+    else if (purpose != RESATTN_INFERENCE && purpose != RESATTN_TRAINING)
+        ra_fail(status, "plan: the purpose is %d, expected inference (1) or training (2)", (int)purpose);
+    else if (batch < 1 || batch > RA_MAX_DIM)
+        ra_fail(status, "plan: a batch of %d images, expected 1 to %d", batch, RA_MAX_DIM);
+    else if (height < 1 || width < 1 || height > RA_MAX_DIM || width > RA_MAX_DIM)
+        ra_fail(status, "plan: images of %dx%d, expected 1 to %d each way", height, width, RA_MAX_DIM);
+    else
+        return true;
+    return false;
+}
+
+static ra_program *lower(const resattn_plan *plan)
+{
+    return ra_program_new(plan->network->context, plan->network->root, plan->height, plan->width,
+                          plan->purpose == RESATTN_TRAINING);
+}
+
+resattn_plan *resattn_plan_new(resattn_network *network, resattn_purpose purpose, int32_t batch, int32_t height,
+                               int32_t width)
+{
+    if (!is_good_request(network, purpose, batch, height, width))
+        return NULL;
+    resattn_plan *plan = ra_alloc(network->context, 1, sizeof *plan);
+    if (!plan)
+        return NULL;
+    *plan = (resattn_plan){.network = resattn_network_ref(network),
+                           .purpose = purpose,
+                           .batch = batch,
+                           .height = height,
+                           .width = width};
+    plan->program = lower(plan);
+    if (plan->program)
+        return plan;
+    resattn_plan_free(plan);
+    return NULL;
+}
+
+void resattn_plan_free(resattn_plan *plan)
+{
+    if (!plan)
+        return;
+    resattn_network *network = plan->network;
+    ra_program_free(plan->program);
+    ra_free(network->context, plan->outputs);
+    ra_free(network->context, plan);
+    resattn_network_unref(network);
+}
+
+resattn_status resattn_plan_add_output(resattn_plan *plan, const char *name)
+{
+    if (!plan || !name)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "output: the %s is NULL", plan ? "name" : "plan");
+    for (int32_t i = 0; i < plan->output_count; i++)
+        if (!strcmp(plan->outputs[i].name, name))
+            return ra_fail(RESATTN_DUPLICATE, "%.200s: asked for already", name);
+    const ra_name *found = ra_program_find(plan->program, name);
+    if (!found)
+        return ra_fail(RESATTN_NOT_FOUND, "%.200s: the network has no layer, mask or trunk of this name", name);
+    if (!ra_grow(plan->network->context, (void **)&plan->outputs, plan->output_count, &plan->output_capacity,
+                 sizeof *plan->outputs))
+        return resattn_last_status();
+    plan->outputs[plan->output_count++] = *found;
+    return RESATTN_OK;
+}
+
+resattn_status resattn_plan_want_input_gradient(resattn_plan *plan)
+{
+    if (!plan)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "input gradient: the plan is NULL");
+    if (plan->purpose != RESATTN_TRAINING)
+        return ra_fail(RESATTN_WRONG_STATE, "input gradient: the plan is for inference");
+    plan->input_gradient = true;
+    return RESATTN_OK;
+}
+
+ra_program *ra_plan_program(const resattn_plan *plan)
+{
+    ra_program *program = lower(plan);
+    if (!program)
+        return NULL;
+    for (int32_t i = 0; i < plan->output_count; i++)
+        program->values[plan->outputs[i].value].kept = true;
+    program->input_gradient = plan->input_gradient;
+    ra_program_fuse(program);
+    if (ra_memory_plan(program, plan->batch, ra_workers(program->context)) == RESATTN_OK)
+        return program;
+    ra_program_free(program);
+    return NULL;
+}
+
+int64_t resattn_plan_memory(resattn_plan *plan)
+{
+    if (!plan)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "memory: the plan is NULL"), -1;
+    ra_program *program = ra_plan_program(plan);
+    if (!program)
+        return -1;
+    int64_t bytes = (int64_t)(program->arena_bytes + program->work_bytes);
+    ra_program_free(program);
+    return bytes;
+}
+
+int64_t resattn_plan_multiply_adds(resattn_plan *plan)
+{
+    if (!plan)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "multiply-adds: the plan is NULL"), -1;
+    return ra_program_multiply_adds(plan->program);
+}

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Sessions: memory for a program, and running it.
+ */
+#include "network/session.h"
+
+#include <string.h>
+
+#include "gemm/gemm.h"
+#include "network/constants.h"
+
+typedef enum session_state {
+    READY,     /* nothing to show */
+    FORWARDED, /* outputs are valid */
+    BACKWARDED /* outputs and gradients are valid */
+} session_state;
+
+typedef struct session_output {
+    const char *name; /* NULL: the network's output */
+    int32_t value;
+    resattn_tensor tensor;
+    bool gradient_given;
+} session_output;
+
+struct resattn_session {
+    resattn_network *network; /* a share */
+    resattn_purpose purpose;
+    ra_program *program;
+    ra_constants *constants; /* inference */
+    char *arena, *work;
+    int32_t batch, n;
+    session_state state;
+    bool accumulate;
+    uint64_t steps;
+    session_output *outputs; /* the network's own first */
+    int32_t output_count;
+    resattn_tensor memory; /* the arena as a tensor, to see overlap */
+    resattn_tensor input_gradient;
+};
+
+/* ---- making ---- */
+
+static void embed_value(resattn_session *session, resattn_tensor *tensor, int32_t value, float *data)
+{
+    ra_shape shape = session->program->values[value].shape;
+    int64_t sizes[4] = {session->batch, shape.c, shape.h, shape.w};
+    ra_tensor_embed(tensor, 4, sizes, RESATTN_CHANNELS_LAST, data);
+}
+
+static bool make_outputs(resattn_session *session, const resattn_plan *plan)
+{
+    session->output_count = plan->output_count + 1;
+    session->outputs = ra_alloc(session->network->context, (size_t)session->output_count, sizeof *session->outputs);
+    if (!session->outputs)
+        return false;
+    for (int32_t i = 0; i < session->output_count; i++) {
+        session_output *output = &session->outputs[i];
+        output->name = i ? plan->outputs[i - 1].name : NULL;
+        output->value = i ? plan->outputs[i - 1].value : session->program->output;
+        embed_value(session, &output->tensor, output->value,
+                    ra_value_data(session->program, session->arena, output->value));
+    }
+    return true;
+}
+
+static bool take_constants(resattn_session *session)
+{
+    if (session->purpose != RESATTN_INFERENCE)
+        return ra_network_need_gradients(session->network) == RESATTN_OK;
+    ra_constants *constants = ra_constants_new(session->network);
+    if (!constants || ra_constants_fill(constants, session->program) != RESATTN_OK) {
+        ra_constants_unref(constants);
+        return false;
+    }
+    ra_constants_bind(constants, session->program);
+    ra_constants_unref(session->constants);
+    session->constants = constants;
+    return true;
+}
+
+static bool make_memory(resattn_session *session)
+{
+    ra_program *program = session->program;
+    session->arena = ra_alloc_raw(program->context, program->arena_bytes, 1);
+    session->work = ra_alloc_raw(program->context, program->work_bytes, 1);
+    if (!session->arena || !session->work)
+        return false;
+    int64_t elements = (int64_t)(program->arena_bytes / sizeof(float));
+    ra_tensor_embed(&session->memory, 1, &elements, RESATTN_CHANNELS_LAST, (float *)(void *)session->arena);
+    ra_memory_bind(program, session->arena);
+    if (program->input_gradient)
+        embed_value(session, &session->input_gradient, 0, ra_value_gradient(program, session->arena, 0));
+    return true;
+}
+
+/* Sharing keeps training away while the parameters are copied; training sessions must have the network to themselves. */
+static bool set_up(resattn_session *session, const resattn_plan *plan)
+{
+    session->program = ra_plan_program(plan);
+    if (!session->program || !make_memory(session) || !make_outputs(session, plan))
+        return false;
+    bool training = session->purpose == RESATTN_TRAINING;
+    if (!(training ? ra_network_take : ra_network_share)(session->network, "making a session"))
+        return false;
+    bool taken = take_constants(session);
+    (training ? ra_network_give : ra_network_unshare)(session->network);
+    return taken;
+}
+
+resattn_session *resattn_session_new(resattn_plan *plan)
+{
+    if (!plan)
+        return ra_fail_null(RESATTN_INVALID_ARGUMENT, "session: the plan is NULL");
+    resattn_network *network = plan->network;
+    if (ra_context_open(network->context) != RESATTN_OK)
+        return NULL;
+    resattn_session *session = ra_alloc(network->context, 1, sizeof *session);
+    if (!session) {
+        ra_context_close(network->context);
+        return NULL;
+    }
+    session->network = resattn_network_ref(network);
+    session->purpose = plan->purpose;
+    session->batch = plan->batch;
+    if (set_up(session, plan) && ra_gemm_warm_up(network->context) == RESATTN_OK)
+        return session;
+    resattn_session_free(session);
+    return NULL;
+}
+
+void resattn_session_free(resattn_session *session)
+{
+    if (!session)
+        return;
+    resattn_network *network = session->network;
+    resattn_context *context = network->context;
+    ra_constants_unref(session->constants);
+    ra_program_free(session->program);
+    ra_free(context, session->arena);
+    ra_free(context, session->work);
+    ra_free(context, session->outputs);
+    ra_free(context, session);
+    ra_context_close(context);
+    resattn_network_unref(network);
+}
+
+resattn_network *resattn_session_network(const resattn_session *session) { return session ? session->network : NULL; }
+
+/* ---- forward ---- */
+
+static bool is_good_input(const resattn_session *session, const resattn_tensor *input)
+{
+    ra_shape shape = session->program->values[0].shape;
+    if (!input) {
+        ra_fail(RESATTN_INVALID_ARGUMENT, "forward: the input is NULL");
+    } else if (input->rank != 4 || input->shape[1] != shape.c || input->shape[2] != shape.h ||
+               input->shape[3] != shape.w) {
+        char text[100];
+        ra_tensor_describe(input, text, sizeof text);
+        ra_fail(RESATTN_SHAPE_MISMATCH, "forward: the input is %s, expected n x %d x %d x %d", text, shape.c, shape.h,
+                shape.w);
+    } else if (input->shape[0] > session->batch) {
+        ra_fail(RESATTN_SHAPE_MISMATCH, "forward: %lld images, the session takes at most %d",
+                (long long)input->shape[0], session->batch);
+    } else if (ra_tensor_overlap(input, &session->memory)) {
+        ra_fail(RESATTN_INVALID_ARGUMENT, "forward: the input is an output of the same session, copy it");
+    } else {
+        return true;
+    }
+    return false;
+}
+
+static ra_execution new_execution(resattn_session *session)
+{
+    return (ra_execution){.program = session->program,
+                          .work = session->work,
+                          .n = session->n,
+                          .key = ra_random_bits(session->network->context->seed, session->steps),
+                          .input = ra_value_data(session->program, session->arena, 0),
+                          .accumulate_params = session->accumulate};
+}
+
+/* Inference reads dense input where it is, unless it is an output too; training keeps a copy for backward. */
+static void run_forward(resattn_session *session, const resattn_tensor *input)
+{
+    ra_fpmode mode;
+    ra_fpmode_enter(&mode);
+    ra_execution execution = new_execution(session);
+    bool copies = session->purpose == RESATTN_TRAINING || session->program->values[0].kept;
+    if (!copies && ra_tensor_is_dense(input))
+        execution.input = input->data;
+    else
+        ra_tensor_to_dense(input, session->network->mean, session->network->deviation,
+                           ra_value_data(session->program, session->arena, 0));
+    ra_program_forward(&execution);
+    ra_fpmode_leave(&mode);
+}
+
+resattn_status resattn_session_forward(resattn_session *session, const resattn_tensor *input)
+{
+    if (!session)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "forward: the session is NULL");
+    if (!is_good_input(session, input) || !ra_program_check(session->program, (int32_t)input->shape[0]))
+        return resattn_last_status();
+    bool training = session->purpose == RESATTN_TRAINING;
+    if (!(training ? ra_network_take : ra_network_share)(session->network, training ? "training" : "inference"))
+        return resattn_last_status();
+    session->n = (int32_t)input->shape[0];
+    session->steps++;
+    run_forward(session, input);
+    if (training)
+        atomic_fetch_add(&session->network->version, 1);
+    (training ? ra_network_give : ra_network_unshare)(session->network);
+    session->state = FORWARDED;
+    for (int32_t i = 0; i < session->output_count; i++) {
+        session->outputs[i].tensor.shape[0] = session->n;
+        session->outputs[i].gradient_given = false;
+    }
+    return RESATTN_OK;
+}
+
+static session_output *find_output(resattn_session *session, const char *name)
+{
+    for (int32_t i = 0; i < session->output_count; i++)
+        if (name ? i > 0 && !strcmp(session->outputs[i].name, name) : i == 0)
+            return &session->outputs[i];
+    return ra_fail_null(RESATTN_NOT_FOUND, "%.200s: the session's plan did not ask for this output", name);
+}
+
+const resattn_tensor *resattn_session_output(resattn_session *session, const char *name)
+{
+    if (!session)
+        return ra_fail_null(RESATTN_INVALID_ARGUMENT, "output: the session is NULL");
+    const session_output *output = find_output(session, name);
+    if (output && session->state == READY)
+        return ra_fail_null(RESATTN_WRONG_STATE, "output: nothing has run yet, call forward first");
+    return output ? &output->tensor : NULL;
+}
+
+/* ---- backward ---- */
+
+static bool may_take_gradient(const resattn_session *session, const char *what)
+{
+    if (session->purpose != RESATTN_TRAINING)
+        ra_fail(RESATTN_WRONG_STATE, "%s: the session is for inference", what);
+    else if (session->state != FORWARDED)
+        ra_fail(RESATTN_WRONG_STATE, "%s: call forward first, once for each backward", what);
+    else
+        return true;
+    return false;
+}
+
+static float *gradient_of(const resattn_session *session, const session_output *output)
+{
+    return ra_value_gradient(session->program, session->arena, output->value);
+}
+
+bool ra_session_gradient_buffer(resattn_session *session, float **buffer)
+{
+    *buffer = NULL;
+    if (session->purpose != RESATTN_TRAINING)
+        return true;
+    if (!may_take_gradient(session, "gradient"))
+        return false;
+    session->outputs[0].gradient_given = true;
+    *buffer = gradient_of(session, &session->outputs[0]);
+    return true;
+}
+
+resattn_status resattn_session_set_gradient(resattn_session *session, const char *name, const resattn_tensor *gradient)
+{
+    if (!session || !gradient)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "set gradient: the %s is NULL", session ? "gradient" : "session");
+    session_output *output = find_output(session, name);
+    if (!output || !may_take_gradient(session, "set gradient"))
+        return resattn_last_status();
+    const resattn_tensor *tensor = &output->tensor;
+    if (gradient->dtype != RESATTN_F32 || gradient->rank != 4 ||
+        memcmp(gradient->shape, tensor->shape, sizeof tensor->shape) != 0) {
+        char text[100], expected[100];
+        ra_tensor_describe(gradient, text, sizeof text);
+        ra_tensor_describe(tensor, expected, sizeof expected);
+        return ra_fail(RESATTN_SHAPE_MISMATCH, "set gradient: the gradient is %s, the output is %s", text, expected);
+    }
+    if (ra_tensor_overlap(gradient, &session->memory))
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "set gradient: the gradient is an output of the same session, copy it");
+    float *target = gradient_of(session, output);
+    if (target) /* else nothing trained lies before this output */
+        ra_tensor_to_dense(gradient, NULL, NULL, target);
+    output->gradient_given = true;
+    return RESATTN_OK;
+}
+
+/* Outputs may name the same value: their gradients are the same memory, given once or not at all. */
+static bool is_given(const resattn_session *session, int32_t value)
+{
+    for (int32_t i = 0; i < session->output_count; i++)
+        if (session->outputs[i].value == value && session->outputs[i].gradient_given)
+            return true;
+    return false;
+}
+
+static void clear_missing_gradients(const resattn_session *session)
+{
+    for (int32_t i = 0; i < session->output_count; i++) {
+        const session_output *output = &session->outputs[i];
+        float *gradient = gradient_of(session, output);
+        if (gradient && !is_given(session, output->value))
+            memset(gradient, 0, (size_t)resattn_tensor_elements(&output->tensor) * sizeof *gradient);
+    }
+}
+
+resattn_status resattn_session_backward(resattn_session *session)
+{
+    if (!session)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "backward: the session is NULL");
+    if (!may_take_gradient(session, "backward"))
+        return resattn_last_status();
+    bool any = false;
+    for (int32_t i = 0; i < session->output_count; i++)
+        any |= session->outputs[i].gradient_given;
+    if (!any)
+        return ra_fail(RESATTN_WRONG_STATE, "backward: no output was given a gradient");
+    if (!ra_network_take(session->network, "training"))
+        return resattn_last_status();
+    ra_fpmode mode;
+    ra_fpmode_enter(&mode);
+    clear_missing_gradients(session);
+    ra_execution execution = new_execution(session);
+    ra_program_backward(&execution);
+    ra_fpmode_leave(&mode);
+    atomic_store(&session->network->backward_done, true);
+    ra_network_give(session->network);
+    session->state = BACKWARDED;
+    return RESATTN_OK;
+}
+
+resattn_status resattn_session_set_accumulate(resattn_session *session, int32_t accumulate)
+{
+    if (!session || (accumulate != 0 && accumulate != 1))
+        return ra_fail(RESATTN_INVALID_ARGUMENT, session ? "accumulate is %d, expected 0 or 1" : "the session is NULL",
+                       accumulate);
+    session->accumulate = accumulate;
+    return RESATTN_OK;
+}
+
+const resattn_tensor *resattn_session_input_gradient(resattn_session *session)
+{
+    if (!session)
+        return ra_fail_null(RESATTN_INVALID_ARGUMENT, "input gradient: the session is NULL");
+    if (!session->program->input_gradient)
+        return ra_fail_null(RESATTN_WRONG_STATE, "input gradient: the session's plan did not ask for it");
+    if (session->state != BACKWARDED)
+        return ra_fail_null(RESATTN_WRONG_STATE, "input gradient: call backward first");
+    session->input_gradient.shape[0] = session->n;
+    return &session->input_gradient;
+}
+
+resattn_status resattn_session_refresh(resattn_session *session)
+{
+    if (!session)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "refresh: the session is NULL");
+    if (session->purpose != RESATTN_INFERENCE)
+        return ra_fail(RESATTN_WRONG_STATE, "refresh: a training session sees all changes at once");
+    if (!ra_network_share(session->network, "refresh"))
+        return resattn_last_status();
+    bool taken = take_constants(session);
+    ra_network_unshare(session->network);
+    return taken ? RESATTN_OK : resattn_last_status();
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Plans and sessions.
+ * Uses: core, tensor, gemm, layers, graph, network.
+ */
+#ifndef RA_SESSION_H
+#define RA_SESSION_H
+
+#include "graph/graph.h"
+#include "network/network.h"
+#include "resattn/session.h"
+
+struct resattn_plan {
+    resattn_network *network; /* a share */
+    resattn_purpose purpose;
+    int32_t batch, height, width;
+    ra_program *program; /* as lowered: to look up names and shapes, never run */
+    ra_name *outputs;    /* asked for; the names are the layers' own */
+    int32_t output_count, output_capacity;
+    bool input_gradient;
+};
+
+/* A program of its own for one session, rewritten and with its memory planned; owned. NULL with the error recorded. */
+ra_program *ra_plan_program(const resattn_plan *plan);
+
+/*
+ * For losses. Training: *buffer is the dense buffer (n, h, w, c) of the gradient of the network's output, marked as given for
+ * the next backward pass, to be filled by the caller; NULL where nothing trained lies before the output. False with WRONG_STATE
+ * recorded where there is no forward pass to go back over. Inference: *buffer is NULL.
+ */
+bool ra_session_gradient_buffer(resattn_session *session, float **buffer);
+
+#endif

@@ -1,0 +1,37 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# Builds the library with warnings as errors and runs its tests.
+#   test/run.sh             release build in build-test/, all tests
+#   test/run.sh --sanitize  with the address and undefined-behaviour sanitizers in build-asan/, without the slow tests
+set -eu
+
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+. "$root/.ci/packages.sh"
+
+case "$#,${1-}" in
+0,)
+    build=$root/build-test
+    settings="--buildtype=release"
+    choice=
+    ;;
+1,--sanitize)
+    build=$root/build-asan
+    settings="--buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false"
+    choice="--no-suite slow --timeout-multiplier 5"
+    UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+    export UBSAN_OPTIONS
+    ;;
+*)
+    echo "Usage: test/run.sh [--sanitize]" >&2
+    exit 2
+    ;;
+esac
+
+# shellcheck disable=SC2086
+need_packages $build_packages check
+rm -f "$build/meson-logs/testlog.json"
+# shellcheck disable=SC2086
+[ -f "$build/build.ninja" ] || CC=gcc meson setup -Dwerror=true -Dtests=enabled $settings "$build" "$root"
+meson compile -C "$build"
+# shellcheck disable=SC2086
+exec meson test -C "$build" --no-rebuild --print-errorlogs $choice

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Checks of refusals: see wrong.h.
+ */
+#include "wrong.h"
+
+#include <string.h>
+
+void wrong_before(void)
+{
+    ck_assert_int_eq(resattn_context_set_seed(NULL, 0), RESATTN_INVALID_ARGUMENT);
+    ck_assert_int_eq(resattn_last_status(), RESATTN_INVALID_ARGUMENT);
+}
+
+static void check_error(resattn_status expected, const char *text, const char *call)
+{
+    ck_assert_msg(resattn_last_status() == expected, "%s: the last status is %d, expected %d (%s)", call,
+                  resattn_last_status(), expected, resattn_last_error());
+    ck_assert_msg(strstr(resattn_last_error(), text) != NULL, "%s: the message '%s' does not name '%s'", call,
+                  resattn_last_error(), text);
+    for (const char *c = resattn_last_error(); *c != '\0'; c++)
+        ck_assert_msg((unsigned char)*c >= ' ', "%s: the message has a control character", call);
+}
+
+void wrong_status(resattn_status answer, resattn_status expected, const char *text, const char *call)
+{
+    ck_assert_msg(answer == expected, "%s: answers %d, expected %d (%s)", call, answer, expected, resattn_last_error());
+    check_error(expected, text, call);
+}
+
+void wrong_null(const void *answer, resattn_status expected, const char *text, const char *call)
+{
+    ck_assert_msg(answer == NULL, "%s: answers something, expected NULL", call);
+    check_error(expected, text, call);
+}
