@@ -29,6 +29,8 @@ esac
 
 # shellcheck disable=SC2086
 need_packages $build_packages check
+# BLIS's threading variants, which must not make a difference
+try_packages libblis4-openmp libblis4-pthread libblis4-serial
 rm -f "$build/meson-logs/testlog.json"
 # shellcheck disable=SC2086
 [ -f "$build/build.ninja" ] || CC=gcc meson setup -Dwerror=true -Dtests=enabled $settings "$build" "$root"

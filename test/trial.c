@@ -308,7 +308,7 @@ static void keep_away(trial *t, bool training, double margin)
 void trial_check(trial *t)
 {
     if (t->roundings > 0)
-        keep_away(t, true, 1e-5);
+        keep_away(t, true, 5e-5);
     resattn_session *session = new_session(t, RESATTN_TRAINING);
     ref_clear_gradients(t->ref);
     check_training_step(t, session, "training");
@@ -320,7 +320,7 @@ void trial_check(trial *t)
 
     ref_load(t->ref, t->network);
     if (t->roundings > 0)
-        keep_away(t, false, 1e-5);
+        keep_away(t, false, 5e-5);
     session = new_session(t, RESATTN_INFERENCE);
     ref_forward(t->ref, &t->in, false);
     for (int32_t i = 0; i < 2; i++) {
@@ -393,7 +393,7 @@ static void move_all(move *m, uint64_t seed, double length, ref_image *in)
 
 static void check_direction(trial *t, const ref_image *dout, uint64_t seed)
 {
-    const double step = 1e-6;
+    const double step = 1e-7;
     ref_clear_gradients(t->ref);
     loss(t, &t->in, dout);
     ref_backward(t->ref, dout);
@@ -407,7 +407,7 @@ static void check_direction(trial *t, const ref_image *dout, uint64_t seed)
     double below = loss(t, &in, dout);
     move_all(&m, seed, step, &in);
     double measured = (above - below) / (2 * step);
-    ck_assert_msg(fabs(measured - expected) <= 1e-6 * (fabs(expected) + size),
+    ck_assert_msg(fabs(measured - expected) <= 1e-5 * (fabs(expected) + size),
                   "%s: the reference's gradient along a direction is %.12g, expected %.12g", t->what, expected,
                   measured);
     ref_image_free(&in);
@@ -416,7 +416,7 @@ static void check_direction(trial *t, const ref_image *dout, uint64_t seed)
 
 void trial_check_reference(trial *t)
 {
-    keep_away(t, true, 4e-6);
+    keep_away(t, true, 1e-4);
     ref_image dout = ref_image_copy(&t->ref->out);
     fill_image(&dout, -1, 1);
     for (int32_t i = 0; i < t->name_count; i++) {

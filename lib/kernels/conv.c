@@ -31,11 +31,21 @@ typedef struct forward_job {
     float *y, *work;
 } forward_job;
 
-static ra_tiling forward_tiling(const ra_conv *conv, int32_t n)
+static ra_extent forward_extent(const ra_conv *conv, int32_t n)
 {
     ra_patches patches = ra_conv_patches(conv, NULL);
-    return ra_tiling_choose(ra_conv_pixels(conv, n), conv->out_c / conv->groups, conv->in_c / conv->groups,
-                            ra_conv_taps(conv), conv->groups, false, !ra_patches_are_pixels(&patches));
+    return (ra_extent){.rows = ra_conv_pixels(conv, n),
+                       .columns = conv->out_c / conv->groups,
+                       .depth = conv->in_c / conv->groups,
+                       .taps = ra_conv_taps(conv),
+                       .copies = conv->groups,
+                       .gathered = !ra_patches_are_pixels(&patches)};
+}
+
+static ra_tiling forward_tiling(const ra_conv *conv, int32_t n)
+{
+    ra_extent extent = forward_extent(conv, n);
+    return ra_tiling_choose(&extent);
 }
 
 static int64_t forward_tasks(const ra_conv *conv, const ra_tiling *tiling)
@@ -48,11 +58,12 @@ bool ra_conv_forward_work(const ra_conv *conv, int32_t n, int32_t workers, bool 
     if (ra_conv_is_direct(conv))
         return ra_direct_work(conv, n, prepared ? 0 : 1, bytes);
     ra_tiling tiling = forward_tiling(conv, n);
-    size_t shared = ra_tiling_shared(&tiling, ra_conv_pixels(conv, n), ra_conv_taps(conv) * conv->in_c);
+    ra_extent extent = forward_extent(conv, n);
+    ra_tiling_bounds most = ra_tiling_most(&extent);
+    size_t shared = ra_line((size_t)most.whole_rows * (size_t)ra_conv_taps(conv) * (size_t)conv->in_c);
     if (!prepared)
         shared += ra_line(ra_conv_filter_floats(conv));
-    return fits_tasks(forward_tasks(conv, &tiling)) &&
-           ra_conv_bytes(shared, ra_tiling_scratch(&tiling), workers, bytes);
+    return fits_tasks(forward_tasks(conv, &tiling)) && ra_conv_bytes(shared, most.scratch, workers, bytes);
 }
 
 static void forward_task(void *context, int32_t index, int32_t worker)
@@ -146,6 +157,7 @@ static phase make_phase(int32_t offset, int32_t size, int32_t kernel, int32_t st
 typedef struct input_plan {
     int32_t phases_h, phases_w;
     bool reordered; /* stride 1 and few channels: the filter as one matrix over all taps */
+    ra_extent extent;
     ra_tiling tiling;
 } input_plan;
 
@@ -184,7 +196,7 @@ static ra_patches phase_patches(const ra_conv *conv, const float *dy, const phas
 static input_plan make_input_plan(const ra_conv *conv, int32_t n)
 {
     int32_t in_c = conv->in_c / conv->groups, out_c = conv->out_c / conv->groups;
-    input_plan plan = {ra_min(conv->stride_h, conv->in_h), ra_min(conv->stride_w, conv->in_w), false, {0}};
+    input_plan plan = {.phases_h = ra_min(conv->stride_h, conv->in_h), .phases_w = ra_min(conv->stride_w, conv->in_w)};
     bool single = conv->stride_h == 1 && conv->stride_w == 1;
     phase h = make_phase(0, conv->in_h, conv->kernel_h, conv->stride_h, conv->dilation_h, conv->pad_top);
     phase w = make_phase(0, conv->in_w, conv->kernel_w, conv->stride_w, conv->dilation_w, conv->pad_left);
@@ -192,9 +204,14 @@ static input_plan make_input_plan(const ra_conv *conv, int32_t n)
     int64_t strides = (int64_t)conv->stride_h * conv->stride_w;
     int64_t taps = ra_div_up(ra_conv_taps(conv), strides); /* of a phase on average */
     plan.reordered = single && taps > 1 && out_c < THIN;
-    plan.tiling = ra_tiling_choose((int64_t)n * h.pixels * w.pixels, in_c, out_c, taps,
-                                   (int64_t)conv->groups * plan.phases_h * plan.phases_w, !plan.reordered,
-                                   !(single && ra_patches_are_pixels(&patches)));
+    plan.extent = (ra_extent){.rows = (int64_t)n * h.pixels * w.pixels,
+                              .columns = in_c,
+                              .depth = out_c,
+                              .taps = taps,
+                              .copies = (int64_t)conv->groups * plan.phases_h * plan.phases_w,
+                              .one_tap = !plan.reordered,
+                              .gathered = !(single && ra_patches_are_pixels(&patches))};
+    plan.tiling = ra_tiling_choose(&plan.extent);
     return plan;
 }
 
@@ -232,9 +249,11 @@ bool ra_conv_backward_input_work(const ra_conv *conv, int32_t n, int32_t workers
     if (ra_conv_is_direct(conv))
         return ra_direct_work(conv, n, 1, bytes);
     input_plan plan = make_input_plan(conv, n);
+    ra_tiling_bounds most = ra_tiling_most(&plan.extent);
+    size_t whole = ra_line((size_t)most.whole_rows * (size_t)ra_conv_taps(conv) * (size_t)conv->out_c);
+    size_t tile = is_scattered(&plan) ? ra_line((size_t)most.tile) : 0;
     return fits_tasks(input_tasks(conv, &plan)) &&
-           ra_conv_bytes(reordered_floats(conv, &plan) + whole_floats(conv, n, &plan), input_scratch(&plan), workers,
-                         bytes);
+           ra_conv_bytes(reordered_floats(conv, &plan) + whole, most.scratch + tile, workers, bytes);
 }
 
 /* Filter (out, tap, in) as (group, tap from last to first, out within the group, in): one task a tap. */

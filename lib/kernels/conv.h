@@ -18,7 +18,7 @@ typedef struct ra_conv {
     int32_t groups;
 } ra_conv;
 
-/* Bytes of scratch that a call needs with `n` images and `workers` workers. False if that does not fit a size_t. */
+/* Bytes of scratch that a call needs with up to `n` images and `workers` workers. False if that does not fit a size_t. */
 bool ra_conv_forward_work(const ra_conv *conv, int32_t n, int32_t workers, bool prepared, size_t *bytes);
 bool ra_conv_backward_input_work(const ra_conv *conv, int32_t n, int32_t workers, size_t *bytes);
 bool ra_conv_backward_filter_work(const ra_conv *conv, int32_t n, int32_t workers, size_t *bytes);

@@ -21,9 +21,14 @@ typedef struct bias_job {
     double *sums;
 } bias_job;
 
+static int64_t least_chunk(int32_t c)
+{
+    return ra_div_up(CHUNK_ELEMENTS, c);
+}
+
 static bias_job make_bias_job(int64_t pixels, int32_t c)
 {
-    int64_t least = ra_div_up(CHUNK_ELEMENTS, c), chunk = ra_div_up(pixels, MOST_CHUNKS);
+    int64_t least = least_chunk(c), chunk = ra_div_up(pixels, MOST_CHUNKS);
     bias_job job = {.pixels = pixels, .c = c, .chunk_pixels = chunk < least ? least : chunk};
     job.chunks = ra_div_up(pixels, job.chunk_pixels);
     return job;
@@ -31,8 +36,8 @@ static bias_job make_bias_job(int64_t pixels, int32_t c)
 
 bool ra_conv_backward_bias_work(int64_t pixels, int32_t c, size_t *bytes)
 {
-    bias_job job = make_bias_job(pixels, c);
-    return ra_mul_size((size_t)job.chunks * sizeof(double), (size_t)c, bytes);
+    int64_t chunks = ra_div_up(pixels, least_chunk(c)); /* at most, for any smaller number of pixels too */
+    return ra_mul_size((size_t)(chunks < MOST_CHUNKS ? chunks : MOST_CHUNKS) * sizeof(double), (size_t)c, bytes);
 }
 
 static void sum_chunk(void *context, int64_t begin, int64_t end)

@@ -68,6 +68,14 @@ static void cut_filter(filter_plan *plan, int64_t taps, int32_t in_c, int32_t ou
     plan->row_tiles = pieces(out_c, plan->rows);
 }
 
+static int64_t most_segment(const filter_plan *plan)
+{
+    if (!plan->gathered)
+        return SEGMENT_MOST * 8;
+    int64_t most = SEGMENT_FLOATS / ((int64_t)plan->taps * plan->channels);
+    return most < SEGMENT_LEAST ? SEGMENT_LEAST : most > SEGMENT_MOST ? SEGMENT_MOST : most;
+}
+
 static filter_plan make_filter_plan(const ra_conv *conv, int32_t n)
 {
     ra_patches patches = ra_conv_patches(conv, NULL);
@@ -88,10 +96,7 @@ static filter_plan make_filter_plan(const ra_conv *conv, int32_t n)
         if ((int64_t)blocks(&plan) * conv->groups < RA_TASKS_WANTED)
             cut_filter(&plan, taps, in_c, out_c, 1, BLOCK / 2, BLOCK / 2);
     }
-    int64_t part = ra_div_up(pixels, plan.parts);
-    int64_t most = plan.gathered ? SEGMENT_FLOATS / ((int64_t)plan.taps * plan.channels) : SEGMENT_MOST * 8;
-    most = most < SEGMENT_LEAST ? SEGMENT_LEAST : most > SEGMENT_MOST && plan.gathered ? SEGMENT_MOST : most;
-    plan.segment = equal_part(part, most);
+    plan.segment = equal_part(ra_div_up(pixels, plan.parts), most_segment(&plan));
     return plan;
 }
 
@@ -112,6 +117,8 @@ bool ra_conv_backward_filter_work(const ra_conv *conv, int32_t n, int32_t worker
     if (ra_conv_is_direct(conv))
         return ra_direct_work(conv, n, RA_DIRECT_PARTS, bytes);
     filter_plan plan = make_filter_plan(conv, n);
+    int64_t pixels = ra_conv_pixels(conv, n), segment = most_segment(&plan);
+    plan.segment = (int32_t)(segment < pixels ? segment : pixels); /* fewer images may be cut into larger segments */
     size_t parts = plan.parts > 1 ? (size_t)plan.parts * ra_line(ra_conv_filter_floats(conv)) : 0;
     return filter_tasks(conv, &plan) <= INT32_MAX && ra_conv_bytes(parts, filter_scratch(&plan), workers, bytes);
 }

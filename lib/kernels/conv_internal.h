@@ -54,14 +54,30 @@ typedef struct ra_tiling {
 
 #define RA_TASKS_WANTED 8
 
-/* Tiles of a rows x columns result with `depth` channels and `taps` taps, made `copies` times. one_tap: the weights of
- * several taps are not one matrix. */
-ra_tiling ra_tiling_choose(int64_t rows, int32_t columns, int32_t depth, int64_t taps, int64_t copies, bool one_tap,
-                           bool gathered);
+/* What is cut: a rows x columns result with `depth` channels and `taps` taps, made `copies` times. */
+typedef struct ra_extent {
+    int64_t rows;
+    int32_t columns, depth;
+    int64_t taps, copies;
+    bool one_tap;  /* the weights of several taps are not one matrix */
+    bool gathered; /* the rows are no rows in memory */
+} ra_extent;
+
+ra_tiling ra_tiling_choose(const ra_extent *extent);
 
 /* Floats of scratch for gathered rows: of a worker, and shared. */
 size_t ra_tiling_scratch(const ra_tiling *tiling);
 size_t ra_tiling_shared(const ra_tiling *tiling, int64_t rows, int64_t depth);
+
+/* What a tiling may have at most for extent->rows or any smaller number of rows: fewer rows may be cut into larger
+ * tiles, and a run may have fewer images than the memory was made for. */
+typedef struct ra_tiling_bounds {
+    int64_t tile;       /* elements of a tile */
+    size_t scratch;     /* ra_tiling_scratch() */
+    int64_t whole_rows; /* rows that are gathered at once */
+} ra_tiling_bounds;
+
+ra_tiling_bounds ra_tiling_most(const ra_extent *extent);
 
 /* Gathers all rows, where the tiling says so; returns `shared`, else NULL. */
 const float *ra_gather_whole(resattn_context *context, const ra_patches *patches, const ra_tiling *tiling, int64_t rows,

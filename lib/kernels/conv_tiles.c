@@ -9,7 +9,7 @@ enum {
     MOST_PIXELS = 512,    /* of a tile whose rows lie in memory already */
     MOST_COLUMNS = 1024,  /* of a tile */
     STEP_DEPTH = 512,     /* taps * channels of a step */
-    MOST_WHOLE = 1 << 21, /* floats that are gathered at once */
+    MOST_WHOLE = 1 << 20, /* floats that are gathered at once */
     TASK_WORK = 1000000,  /* multiply-adds below which a task is not worth its start */
     ROW_UNIT = 12,        /* tiles are multiples of the micro-tiles of BLIS's kernels, as far as there are */
     COLUMN_UNIT = 32,
@@ -44,16 +44,24 @@ static int64_t copy_cost(int64_t rows, int64_t columns, bool gathered, bool cach
     return (gathered ? 3 : 2) * unit / columns + (cached ? 1 : 2) * unit / rows;
 }
 
-/* Of the cuts that give enough tasks, the one with the least copying is taken. */
-ra_tiling ra_tiling_choose(int64_t rows, int32_t columns, int32_t depth, int64_t taps, int64_t copies, bool one_tap,
-                           bool gathered)
+/* How many rows may be gathered at once. */
+static int64_t most_whole_rows(const ra_extent *extent)
 {
+    return extent->gathered && extent->copies == 1 ? MOST_WHOLE / ra_product(extent->depth, extent->taps) : 0;
+}
+
+/* Of the cuts that give enough tasks, the one with the least copying is taken. */
+ra_tiling ra_tiling_choose(const ra_extent *extent)
+{
+    int64_t rows = extent->rows, taps = extent->taps, copies = extent->copies;
+    int32_t columns = extent->columns, depth = extent->depth;
+    bool one_tap = extent->one_tap, gathered = extent->gathered;
     ra_tiling best = {.rows = 1, .columns = 1, .gathered = gathered};
     int64_t weights = ra_product(ra_product(columns, depth), taps);
     int64_t work = ra_product(ra_product(weights, rows), copies) / TASK_WORK;
     int64_t tasks = work < 1 ? 1 : work < RA_TASKS_WANTED ? work : RA_TASKS_WANTED;
     int64_t wanted = ra_div_up(tasks, copies), first = ra_div_up(columns, MOST_COLUMNS);
-    bool few = gathered && copies == 1 && ra_product(ra_product(rows, depth), taps) <= MOST_WHOLE;
+    bool few = rows <= most_whole_rows(extent);
     int64_t most = gathered && !few ? MOST_ROWS : MOST_PIXELS, least = INT64_MAX;
     for (int64_t cuts = first; cuts < first + RA_TASKS_WANTED; cuts++) {
         int64_t tile_columns = smaller(columns, round_up(ra_div_up(columns, cuts), COLUMN_UNIT));
@@ -87,6 +95,22 @@ size_t ra_tiling_scratch(const ra_tiling *tiling)
 size_t ra_tiling_shared(const ra_tiling *tiling, int64_t rows, int64_t depth)
 {
     return tiling->whole ? ra_line((size_t)rows * (size_t)depth) : 0;
+}
+
+ra_tiling_bounds ra_tiling_most(const ra_extent *extent)
+{
+    int64_t few = smaller(extent->rows, most_whole_rows(extent));
+    int64_t many = smaller(extent->rows, extent->gathered ? MOST_ROWS : MOST_PIXELS);
+    int64_t rows = few < many ? many : smaller(few, MOST_PIXELS);
+    ra_tiling_bounds most = {.tile = rows * smaller(extent->columns, MOST_COLUMNS)};
+    if (!extent->gathered)
+        return most;
+    int32_t channels = equal_part(extent->depth, STEP_DEPTH);
+    bool one_tap = extent->one_tap || channels < extent->depth;
+    int32_t taps = one_tap ? 1 : equal_part(extent->taps, STEP_DEPTH / extent->depth);
+    most.scratch = ra_line((size_t)rows * (size_t)taps * (size_t)channels);
+    most.whole_rows = extent->columns > COLUMN_UNIT ? few : 0; /* else there is one column of tiles */
+    return most;
 }
 
 typedef struct gather_job {
