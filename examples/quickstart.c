@@ -163,10 +163,10 @@ static int draw_picture(resattn_network *network, const char *path, const struct
     if (evaluate(&answers, network, test, PICTURE_IMAGES, IMAGE_SIDE, 1))
         return -1;
     int result = picture_write(path, test, &answers, PICTURE_IMAGES);
-    printf("\n%s shows, from left to right and top to bottom:\n", path);
-    for (int32_t i = 0; i < answers.count; i++) {
-        const char *truth = test->names[test->labels[i]], *found = test->names[answers_class(&answers, i)];
-        printf("  %-12s found: %s\n", truth, found);
+    if (!result) {
+        printf("\n%s shows, from left to right and top to bottom:\n", path);
+        for (int32_t i = 0; i < answers.count; i++)
+            printf("  %-12s found: %s\n", test->names[test->labels[i]], test->names[answers_class(&answers, i)]);
     }
     answers_free(&answers);
     return result;

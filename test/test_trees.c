@@ -169,7 +169,7 @@ static resattn_attention *module(resattn_builder *b, const char *name, int32_t c
 /* Two stages with an attention module each, as in the paper, but small. */
 static resattn_layer *make_network(resattn_builder *b, ref_image *in)
 {
-    *in = image_shape(2, 3, pick(11, 17), pick(11, 17));
+    *in = image_shape(2, 3, pick(11, 15), pick(11, 15));
     resattn_attention *first = module(b, "attention1", 6, 6), *second = module(b, "attention2", 8, 1);
     resattn_attention_set_learning(second, pick(0, 1) ? RESATTN_LEARNING_RESIDUAL : RESATTN_LEARNING_NAIVE);
     resattn_attention_set_activation(first, (resattn_mask_activation)pick(1, 4));
@@ -201,8 +201,9 @@ static const char *const network_names[] = {
 
 #define NAMES(list) list, sizeof list / sizeof *list
 
-/* Roundings are in terms of the largest value of a tensor, and add up from layer to layer: a dozen layers of about a
- * hundred terms, whose errors average out, are well under a thousand. */
+/* Roundings are in terms of the largest value of a tensor, and add up from layer to layer: a few layers of about a
+ * hundred terms, whose errors average out, stay well below some hundreds. Normalising values that are small by chance
+ * magnifies them. */
 static const struct {
     const char *what;
     make_fn make;
@@ -221,7 +222,7 @@ static const struct {
     {"attention", make_attention, 512, NULL, 0, 60},
     {"bare attention", make_bare_attention, 256, NULL, 0, 16},
     {"classifier", make_classifier, 256, NAMES(classifier_names), 8},
-    {"network", make_network, 1024, NAMES(network_names), 6},
+    {"network", make_network, 8192, NAMES(network_names), 6},
 };
 
 /* Each time, half of the names are asked for, so that the rest may be fused. */

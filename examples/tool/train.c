@@ -28,7 +28,8 @@ static const char help[] =
     "  --rate R          largest learning rate, default 0.1\n"
     "  --schedule S      one-cycle (default), cosine, step (a tenth at half and at three quarters)\n"
     "  --weight-decay D  default 5e-4; not applied to biases and batch norms\n"
-    "  --size S          side of the network's input, a multiple of 32 (default 32): pixels are repeated\n"
+    "  --size S          side of the network's input, a multiple of 32: pixels are repeated\n"
+    "                    (default 32, or what a saved network was made for)\n"
     "  --seed N          default 1\n"
     "  --threads N       0, the default: as many as there are CPUs\n"
     "  --out FILE        default trained.resattn\n"
@@ -114,8 +115,7 @@ static int parse(struct settings *settings, int argc, char **argv)
         {"threads", required_argument, NULL, 't'}, {"size", required_argument, NULL, 'z'},
         {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
     *settings = (struct settings){.out = "trained.resattn"};
-    settings->trainer =
-        (struct trainer){.epochs = 30, .batch = 64, .side = IMAGE_SIDE, .rate = 0.1, .weight_decay = 5e-4, .seed = 1};
+    settings->trainer = (struct trainer){.epochs = 30, .batch = 64, .rate = 0.1, .weight_decay = 5e-4, .seed = 1};
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'h') {
@@ -138,6 +138,21 @@ static int report(resattn_network *network, const struct settings *settings, con
     return 0;
 }
 
+/* A saved network keeps its own way to turn bytes into numbers. */
+static int prepare(resattn_network *network, struct settings *settings, const struct images *images)
+{
+    int32_t *side = &settings->trainer.side;
+    if (*side == 0)
+        *side = settings->load && resattn_network_input_height(network) ? resattn_network_input_height(network)
+                                                                        : IMAGE_SIDE;
+    if (*side % IMAGE_SIDE)
+        return complain("the network's input is %d x %d, expected a multiple of %d", (int)*side, (int)*side,
+                        (int)IMAGE_SIDE);
+    if (!settings->load)
+        return metadata_set(network, images, *side);
+    return resattn_network_set_input_size(network, *side, *side) ? complain_library() : 0;
+}
+
 static int train(resattn_network *network, struct settings *settings)
 {
     struct images training = {0}, test = {0};
@@ -146,7 +161,7 @@ static int train(resattn_network *network, struct settings *settings)
                         (int)resattn_network_out_channels(network), (int)resattn_network_in_channels(network),
                         (int)IMAGE_CLASSES);
     int result = data_load_train(&training, settings->data) || data_load_test(&test, settings->data) ||
-                 metadata_set(network, &training, settings->trainer.side);
+                 prepare(network, settings, &training);
     settings->trainer.augmented = !data_is_shapes(settings->data);
     if (!result)
         result = trainer_run(network, &training, &settings->trainer) || report(network, settings, &test);

@@ -219,7 +219,7 @@ struct ra_op_kind {
     bool (*shape)(ra_op *op);
     /* Bytes kept from forward to backward, for a batch of n. NULL: none. False if too large. */
     bool (*saved)(const ra_op *op, int32_t n, size_t *bytes);
-    /* Bytes of scratch, the most that forward or (if training) backward needs. NULL: none. */
+    /* Bytes of scratch, the most that forward or (if training) backward needs with up to n images. NULL: none. */
     bool (*work)(const ra_op *op, int32_t n, int32_t workers, bool training, size_t *bytes);
     /* Checks that can only be made for a given run, such as too few values for statistics; before anything ran. NULL: none. */
     bool (*check)(const ra_op *op, int32_t n, bool training);
