@@ -9,7 +9,10 @@ need_packages()
     command -v dpkg >/dev/null 2>&1 || return 0
     missing=
     for package in "$@"; do
-        dpkg -s "$package" 2>/dev/null | grep -q '^Status: .* installed$' || missing="$missing $package"
+        case $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) in
+        installed*) ;;
+        *) missing="$missing $package" ;;
+        esac
     done
     [ -n "$missing" ] || return 0
     if [ "$(id -u)" -ne 0 ]; then

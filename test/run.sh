@@ -18,8 +18,8 @@ case "$#,${1-}" in
     build=$root/build-asan
     settings="--buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false"
     choice="--no-suite slow --timeout-multiplier 5"
-    UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-    export UBSAN_OPTIONS
+    export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+    export CK_TIMEOUT_MULTIPLIER=5 # Check's own time limits
     ;;
 *)
     echo "Usage: test/run.sh [--sanitize]" >&2
