@@ -60,8 +60,8 @@ static resattn_status check_classes(const resattn_network *network, const char *
     if (!network)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "classes: the network is NULL");
     if (count < 0 || (count > 0 && !names))
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "classes: %d names at %p, expected 0 or more names", (int)count,
-                       (const void *)names);
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "classes: %d names%s, expected 0 or more", (int)count,
+                       names ? "" : " at NULL");
     if (count > 0 && count != network->root->out_c)
         return ra_fail(RESATTN_SHAPE_MISMATCH, "classes: %d names, the network's output has %d channels", (int)count,
                        (int)network->root->out_c);
