@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Fills a named network and its input with numbers that any program can reproduce, runs it and prints what it computed
- * as JSON, to be compared with what another program computed (compare_vectors.py).
- *
- * Value i of the tensor NAME is lo + (hi - lo) * u(NAME, i), where u is the top 24 bits of splitmix64's output function
- * of fnv1a64(NAME) + (i + 1) * 0x9E3779B97F4A7C15, divided by 2^24. A tensor is described by its number of elements,
- * mean, L2 norm and a probe: its sum with signs from u(NAME.probe, i).
+ * Fills a named network and its input with numbers that any program can reproduce (reproducible.h), runs it and prints
+ * what it computed as JSON, to be compared with what another program computed (compare_vectors.py). A tensor is
+ * described by its number of elements, mean, L2 norm and a probe: its sum with signs from u(NAME.probe, i).
  */
 #include <inttypes.h>
 #include <math.h>
@@ -14,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "resattn/resattn.h"
+#include "reproducible.h"
 
 typedef struct options {
     const char *model, *seed;
@@ -36,62 +33,6 @@ static void *allocate(size_t count, size_t size)
     return memory;
 }
 
-/* ---- reproducible numbers ---- */
-
-static uint64_t hash(uint64_t state, const char *text)
-{
-    for (; *text; text++)
-        state = (state ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
-    return state;
-}
-
-static uint64_t hash_name(const char *prefix, const char *name, const char *suffix)
-{
-    return hash(hash(hash(UINT64_C(0xcbf29ce484222325), prefix), name), suffix);
-}
-
-static double uniform(uint64_t key, int64_t index)
-{
-    uint64_t z = key + ((uint64_t)index + 1) * UINT64_C(0x9E3779B97F4A7C15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-    z ^= z >> 31;
-    return (double)(z >> 40) / (double)(1 << 24);
-}
-
-static void fill(resattn_tensor *tensor, const char *seed, const char *name, double low, double high)
-{
-    int64_t count = resattn_tensor_elements(tensor);
-    uint64_t key = hash_name(seed, name, "");
-    float *values = allocate((size_t)count, sizeof *values);
-    for (int64_t i = 0; i < count; i++)
-        values[i] = (float)(low + (high - low) * uniform(key, i));
-    if (resattn_tensor_write(tensor, RESATTN_CHANNELS_FIRST, values, count) != RESATTN_OK)
-        fail(name);
-    free(values);
-}
-
-/* Batch norms are told by their weight being a vector. */
-static void fill_network(resattn_network *network, const char *seed)
-{
-    for (int32_t i = 0; i < resattn_network_parameter_count(network); i++) {
-        const char *name = resattn_network_parameter_name(network, i);
-        resattn_tensor *tensor = resattn_network_parameter(network, i);
-        const char *suffix = strrchr(name, '.') + 1;
-        if (strcmp(suffix, "running_var") == 0) {
-            fill(tensor, seed, name, 0.75, 1.25);
-        } else if (strcmp(suffix, "weight") != 0) {
-            fill(tensor, seed, name, -0.1, 0.1);
-        } else if (resattn_tensor_rank(tensor) == 1) {
-            fill(tensor, seed, name, 0.5, 1.0);
-        } else {
-            int64_t fan_in = resattn_tensor_elements(tensor) / resattn_tensor_size(tensor, 0);
-            double bound = sqrt(3.0 / (double)fan_in);
-            fill(tensor, seed, name, -bound, bound);
-        }
-    }
-}
-
 /* ---- printing ---- */
 
 static float *read_tensor(const resattn_tensor *tensor, const char *name)
@@ -107,13 +48,13 @@ static void print_summary(const resattn_tensor *tensor, const char *name)
 {
     int64_t count = resattn_tensor_elements(tensor);
     float *values = read_tensor(tensor, name);
-    uint64_t key = hash_name("", name, ".probe");
+    uint64_t key = reproducible_key("", name, ".probe");
     double sum = 0, squares = 0, probe = 0;
     for (int64_t i = 0; i < count; i++) {
         double value = (double)values[i];
         sum += value;
         squares += value * value;
-        probe += uniform(key, i) < 0.5 ? -value : value;
+        probe += reproducible_uniform(key, i) < 0.5 ? -value : value;
     }
     free(values);
     printf("{\"count\": %" PRId64 ", \"mean\": %.17g, \"l2\": %.17g, \"probe\": %.17g}", count, sum / (double)count,
@@ -223,13 +164,13 @@ static void run(const options *given)
     if (!network)
         fail(given->model);
     resattn_builder_free(builder);
-    fill_network(network, given->seed);
+    if (!reproducible_network(network, given->seed))
+        fail("parameters");
 
     const int64_t shape[] = {given->batch, 3, given->size, given->size};
     resattn_tensor *input = resattn_tensor_new(context, RESATTN_F32, 4, shape, RESATTN_CHANNELS_LAST);
-    if (!input)
+    if (!input || !reproducible_input(input, given->seed))
         fail("input");
-    fill(input, given->seed, "data", -1, 1);
     resattn_session *session = open_session(network, given);
     if (resattn_session_forward(session, input) != RESATTN_OK)
         fail("forward");

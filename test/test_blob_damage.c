@@ -163,7 +163,7 @@ static void patch(const char *type, size_t at, uint64_t value, int count, resatt
 
 START_TEST(tensors)
 {
-    patch("TENS", 0, 2, 1, RESATTN_UNSUPPORTED, "element type 2");
+    patch("TENS", 0, 4, 1, RESATTN_UNSUPPORTED, "element type 4");
     patch("TENS", 1, 7, 1, RESATTN_UNSUPPORTED, "encoding 7");
     patch("TENS", 2, 0, 1, RESATTN_BAD_FORMAT, "rank 0");
     patch("TENS", 2, 5, 1, RESATTN_BAD_FORMAT, "rank 5");

@@ -363,6 +363,54 @@ START_TEST(test_pixels)
 }
 END_TEST
 
+/* Asks for the outputs of all leaves under a layer; checks that containers cost what their children do. Returns how
+ * much. */
+static int64_t ask_for_leaves(resattn_plan *plan, const resattn_layer *layer)
+{
+    int64_t total = 0;
+    for (int32_t i = 0; i < resattn_layer_child_count(layer); i++)
+        total += ask_for_leaves(plan, resattn_layer_child(layer, i));
+    if (resattn_layer_child_count(layer) > 0)
+        ck_assert_int_eq(resattn_plan_layer_multiply_adds(plan, layer), total);
+    else
+        ck_assert_int_eq(resattn_plan_add_output(plan, resattn_layer_path(layer)), RESATTN_OK);
+    return resattn_plan_layer_multiply_adds(plan, layer);
+}
+
+/* Checks what the plan says about the leaves under a layer against what they gave. */
+static void check_sizes(resattn_plan *plan, resattn_session *session, const resattn_layer *layer)
+{
+    int32_t height = 0, width = 0;
+    ck_assert_int_eq(resattn_plan_layer_size(plan, layer, &height, NULL), RESATTN_OK);
+    ck_assert_int_eq(resattn_plan_layer_size(plan, layer, NULL, &width), RESATTN_OK);
+    if (resattn_layer_child_count(layer) == 0) {
+        const resattn_tensor *output = resattn_session_output(session, resattn_layer_path(layer));
+        ck_assert_int_eq(resattn_tensor_size(output, 1), resattn_layer_out_channels(layer));
+        ck_assert_int_eq(resattn_tensor_size(output, 2), height);
+        ck_assert_int_eq(resattn_tensor_size(output, 3), width);
+    }
+    for (int32_t i = 0; i < resattn_layer_child_count(layer); i++)
+        check_sizes(plan, session, resattn_layer_child(layer, i));
+}
+
+START_TEST(test_layers_of_a_plan)
+{
+    const int32_t height = SMALL_SIDE, width = SMALL_SIDE + 5;
+    const resattn_layer *root = resattn_network_root(network);
+    resattn_plan *plan = resattn_plan_new(network, RESATTN_INFERENCE, 1, height, width);
+    int64_t total = ask_for_leaves(plan, root);
+    ck_assert_int_gt(total, 0);
+    ck_assert_int_eq(total, resattn_plan_multiply_adds(plan));
+    resattn_session *session = resattn_session_new(plan);
+    resattn_tensor *input = small_input(context, 1, height, width, 1);
+    ck_assert_int_eq(resattn_session_forward(session, input), RESATTN_OK);
+    check_sizes(plan, session, root);
+    resattn_tensor_unref(input);
+    resattn_session_free(session);
+    resattn_plan_free(plan);
+}
+END_TEST
+
 /* A session needs no plan, an output no builder; the network outlives its last owner while a session has it. */
 START_TEST(test_lives_on)
 {
@@ -393,6 +441,7 @@ int main(void)
     tcase_add_loop_test(tests, test_refresh, 0, 2);
     tcase_add_test(tests, test_training_beside);
     tcase_add_test(tests, test_pixels);
+    tcase_add_test(tests, test_layers_of_a_plan);
     tcase_add_test(tests, test_lives_on);
     suite_add_tcase(suite, tests);
     return test_run(suite);

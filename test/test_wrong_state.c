@@ -197,12 +197,20 @@ START_TEST(test_plan)
     ck_assert_msg(status == LARGE, "%s", resattn_last_error());
     resattn_plan_free(plan);
     plan = resattn_plan_new(network, RESATTN_INFERENCE, 2, 8, 8);
+    resattn_builder *builder = resattn_builder_new(context);
     REFUSED(ABSENT, "no.such", resattn_plan_add_output(plan, "no.such"));
     REFUSED(INVALID, "NULL", resattn_plan_add_output(plan, NULL));
     ck_assert_int_eq(resattn_plan_add_output(plan, "module.mask"), RESATTN_OK);
     REFUSED(RESATTN_DUPLICATE, "module.mask", resattn_plan_add_output(plan, "module.mask"));
     REFUSED(STATE, "inference", resattn_plan_want_input_gradient(plan));
+    resattn_layer *foreign = resattn_relu_new(builder, "foreign");
+    REFUSED(INVALID, "layer is NULL", resattn_plan_layer_size(plan, NULL, NULL, NULL));
+    REFUSED(ABSENT, "not in the plan", resattn_plan_layer_size(plan, foreign, NULL, NULL));
+    wrong_before();
+    ck_assert_int_eq(resattn_plan_layer_multiply_adds(plan, foreign), -1);
+    ck_assert_int_eq(resattn_last_status(), ABSENT);
     resattn_plan_free(plan);
+    resattn_builder_free(builder);
 }
 END_TEST
 

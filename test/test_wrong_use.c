@@ -302,6 +302,32 @@ START_TEST(test_layer_arguments)
 }
 END_TEST
 
+/* More in test_models_config.c. */
+START_TEST(test_model_config)
+{
+    int32_t value = 0;
+    NOTHING(INVALID, "NULL", resattn_model_config_new(NULL, "attention-56"));
+    NOTHING(INVALID, "NULL", resattn_model_config_new(context, NULL));
+    NOTHING(ABSENT, "attention5", resattn_model_config_new(context, "attention5"));
+    resattn_model_config_free(NULL);
+    resattn_model_config *config = resattn_model_config_new(context, "attention-56");
+    REFUSED(INVALID, "NULL", resattn_model_config_set_int(NULL, "p", 1));
+    REFUSED(INVALID, "NULL", resattn_model_config_set_int(config, NULL, 1));
+    REFUSED(INVALID, "NULL", resattn_model_config_get_int(NULL, "p", &value));
+    REFUSED(INVALID, "NULL", resattn_model_config_get_int(config, "p", NULL));
+    ck_assert_int_eq(resattn_model_config_setting_count(NULL), 0);
+    ck_assert_ptr_null(resattn_model_config_setting_name(NULL, 0));
+    ck_assert_ptr_null(resattn_model_config_setting_name(config, -1));
+    REFUSED(INVALID, "NULL", resattn_model_config_setting_range(NULL, 0, &value, &value));
+    REFUSED(INVALID, "NULL", resattn_model_config_setting_range(config, 0, NULL, &value));
+    REFUSED(INVALID, "NULL", resattn_model_config_setting_range(config, 0, &value, NULL));
+    REFUSED(INVALID, "setting -1", resattn_model_config_setting_range(config, -1, &value, &value));
+    NOTHING(INVALID, "builder", resattn_model_config_build(config, NULL, 10));
+    UNMADE(INVALID, "NULL", resattn_model_config_build(NULL, b, 10));
+    resattn_model_config_free(config);
+}
+END_TEST
+
 START_TEST(test_names)
 {
     static const char *const bad[] = {"", ".a", "a.", "a\nb", "tab\t", "\x7f", "a..b"};
@@ -357,6 +383,8 @@ START_TEST(test_network_null)
     REFUSED(INVALID, "NULL", resattn_network_set_text(NULL, "name", "x"));
     ck_assert_ptr_null(resattn_network_text(NULL, "name"));
     ck_assert_ptr_null(resattn_network_text_key(NULL, 0));
+    REFUSED(INVALID, "NULL", resattn_network_set_storage(NULL, RESATTN_NUMBER_F16));
+    ck_assert_int_eq((int)resattn_network_storage(NULL), 0);
 }
 END_TEST
 
@@ -370,6 +398,8 @@ START_TEST(test_session_null)
     REFUSED(INVALID, "NULL", resattn_plan_want_input_gradient(NULL));
     ck_assert_int_eq(resattn_plan_memory(NULL), -1);
     ck_assert_int_eq(resattn_plan_multiply_adds(NULL), -1);
+    REFUSED(INVALID, "NULL", resattn_plan_layer_size(NULL, NULL, NULL, NULL));
+    ck_assert_int_eq(resattn_plan_layer_multiply_adds(NULL, NULL), -1);
     NOTHING(INVALID, "NULL", resattn_session_new(NULL));
     resattn_session_free(NULL);
     ck_assert_ptr_null(resattn_session_network(NULL));
@@ -463,6 +493,31 @@ START_TEST(test_blobs)
 }
 END_TEST
 
+START_TEST(test_weights)
+{
+    resattn_builder *builder = resattn_builder_new(context);
+    resattn_network *network = resattn_network_new(builder, resattn_linear_new(builder, "fc", 2), 3);
+    resattn_weights_report *report = (resattn_weights_report *)network;
+    resattn_builder_free(builder);
+    REFUSED(INVALID, "storage: the number type is 4, expected 1 to 3",
+            resattn_network_set_storage(network, (resattn_number_type)4));
+    REFUSED(INVALID, "NULL", resattn_network_load_weights(NULL, "/tmp/x", NULL, 0, &report));
+    ck_assert_ptr_null(report);
+    REFUSED(INVALID, "NULL", resattn_network_load_weights(network, NULL, NULL, 0, NULL));
+    REFUSED(INVALID, "flags is 4, expected 0 to 3", resattn_network_load_weights(network, "/tmp/x", NULL, 4, NULL));
+    REFUSED(INVALID, "flags is -1", resattn_network_load_weights(network, "/tmp/x", NULL, -1, NULL));
+    REFUSED(INVALID, "NULL", resattn_network_save_weights(NULL, "/tmp/x", RESATTN_NUMBER_F32));
+    REFUSED(INVALID, "NULL", resattn_network_save_weights(network, NULL, RESATTN_NUMBER_F32));
+    REFUSED(INVALID, "0", resattn_network_save_weights(network, "/tmp/x", (resattn_number_type)0));
+    ck_assert_int_eq(resattn_weights_report_count(NULL), 0);
+    ck_assert_int_eq((int)resattn_weights_report_problem(NULL, 0), 0);
+    ck_assert_ptr_null(resattn_weights_report_name(NULL, 0));
+    ck_assert_ptr_null(resattn_weights_report_text(NULL, 0));
+    resattn_weights_report_free(NULL);
+    resattn_network_unref(network);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("wrong use");
@@ -477,11 +532,13 @@ int main(void)
     tcase_add_test(tests, test_layers_without_builder);
     tcase_add_test(tests, test_layers_null);
     tcase_add_test(tests, test_layer_arguments);
+    tcase_add_test(tests, test_model_config);
     tcase_add_test(tests, test_names);
     tcase_add_test(tests, test_network_null);
     tcase_add_test(tests, test_session_null);
     tcase_add_test(tests, test_schedules);
     tcase_add_test(tests, test_blobs);
+    tcase_add_test(tests, test_weights);
     suite_add_tcase(suite, tests);
     return test_run(suite);
 }

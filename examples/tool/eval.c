@@ -12,12 +12,24 @@
 #include "options.h"
 #include "tool.h"
 
-static const char help[] = "Usage: resattn eval FILE --data DIR|shapes [OPTION]...\n"
-                           "Test accuracy of a saved network.\n"
-                           "\n"
-                           "  --data DIR   folder with CIFAR-10's binary files, or \"shapes\": the generated images\n"
-                           "  --threads N  0, the default: as many as there are CPUs\n"
-                           "  --help       this text\n";
+static const char help[] =
+    "Usage: resattn eval FILE --data DIR|shapes [OPTION]...\n"
+    "Test accuracy of a saved network.\n"
+    "\n"
+    "  --data DIR   folder with CIFAR-10's binary files, or \"shapes\": the generated images,\n"
+    "               or a folder with a folder of JPEG and PNG files for each class\n"
+    "  --threads N  0, the default: as many as there are CPUs\n"
+    "  --help       this text\n"
+    "\n"
+    "For folders of pictures:\n"
+    "  --size S     side of the square cut from the middle (default: what the network was made for)\n"
+    "  --resize R   length of a picture's shorter side before that (default: the same)\n"
+    "  --batch B    pictures at once (default 16)\n";
+
+struct settings {
+    const char *data;
+    int32_t threads, side, short_side, batch;
+};
 
 static int check_fit(const resattn_network *network, const char *path)
 {
@@ -46,6 +58,18 @@ static void print_answers(const struct answers *answers, const struct images *te
             printf("  %-12s %6.2f %% of %d\n", test->names[c], 100.0 * correct[c] / count[c], (int)count[c]);
 }
 
+static int run_folder(const char *path, const struct settings *settings)
+{
+    resattn_context *context = tool_context(settings->threads, 0);
+    resattn_network *network = context ? tool_load(context, path) : NULL;
+    int result =
+        network ? tool_eval_folder(network, path, settings->data, settings->batch, settings->short_side, settings->side)
+                : -1;
+    resattn_network_unref(network);
+    resattn_context_unref(context);
+    return result ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 static int run(const char *path, const char *data, int32_t threads)
 {
     struct images test = {0};
@@ -71,34 +95,49 @@ static int run(const char *path, const char *data, int32_t threads)
     return result ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+static int parse_option(struct settings *settings, int option)
+{
+    switch (option) {
+    case 'd':
+        settings->data = optarg;
+        return 0;
+    case 't':
+        return option_int("threads", optarg, 0, 1024, &settings->threads);
+    case 's':
+        return option_int("size", optarg, 1, 1 << 13, &settings->side);
+    case 'r':
+        return option_int("resize", optarg, 1, 1 << 13, &settings->short_side);
+    case 'b':
+        return option_int("batch", optarg, 1, 1 << 12, &settings->batch);
+    default:
+        return -1;
+    }
+}
+
 int command_eval(int argc, char **argv)
 {
     static const struct option options[] = {{"data", required_argument, NULL, 'd'},
                                             {"threads", required_argument, NULL, 't'},
+                                            {"size", required_argument, NULL, 's'},
+                                            {"resize", required_argument, NULL, 'r'},
+                                            {"batch", required_argument, NULL, 'b'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
-    const char *data = NULL;
-    int32_t threads = 0;
+    struct settings settings = {.batch = 16};
     int option, wrong = 0;
     while (!wrong && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (option) {
-        case 'd':
-            data = optarg;
-            break;
-        case 't':
-            wrong = option_int("threads", optarg, 0, 1024, &threads);
-            break;
-        case 'h':
+        if (option == 'h') {
             fputs(help, stdout);
             return EXIT_SUCCESS;
-        default:
-            wrong = -1;
-            break;
         }
+        wrong = parse_option(&settings, option);
     }
     if (!wrong && optind + 1 != argc)
         wrong = complain("%d files, expected one", argc - optind);
-    if (!wrong && !data)
+    if (!wrong && !settings.data)
         wrong = complain("--data is missing");
-    return wrong ? usage_hint("eval") : run(argv[optind], data, threads);
+    if (wrong)
+        return usage_hint("eval");
+    return data_is_folders(settings.data) ? run_folder(argv[optind], &settings)
+                                          : run(argv[optind], settings.data, settings.threads);
 }

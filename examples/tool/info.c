@@ -7,16 +7,24 @@
 #include <stdlib.h>
 
 #include "errors.h"
+#include "layer_text.h"
 #include "options.h"
 #include "tool.h"
 
-static const char help[] = "Usage: resattn info [MODEL_OR_FILE [--size S] [--batch B]]\n"
+static const char help[] = "Usage: resattn info [MODEL_OR_FILE [OPTION]...]\n"
                            "Without a network: the library, BLIS and this machine.\n"
                            "\n"
                            "  --size S     side of the images (default: what the network was made for)\n"
                            "  --batch B    images a session takes at once (default 1)\n"
                            "  --classes N  of a network by name (default: as published)\n"
+                           "  --layers     also the tree of layers: outputs for one image, parameters, multiply-adds\n"
+                           "  --dot        only a graph for Graphviz's dot, of units; with --layers of all layers\n"
                            "  --help       this text\n";
+
+struct settings {
+    int32_t side, batch, classes;
+    int layers, dot;
+};
 
 static int print_machine(void)
 {
@@ -34,20 +42,6 @@ static int print_machine(void)
     printf("%-18s %d\n", "threads", (int)resattn_context_threads(context));
     resattn_context_unref(context);
     return EXIT_SUCCESS;
-}
-
-/* 31810728 as 31,810,728 */
-static void print_grouped(const char *title, int64_t number)
-{
-    char digits[32], text[48];
-    int length = snprintf(digits, sizeof digits, "%lld", (long long)number), at = 0;
-    for (int i = 0; i < length; i++) {
-        if (i > 0 && (length - i) % 3 == 0 && digits[i - 1] != '-')
-            text[at++] = ',';
-        text[at++] = digits[i];
-    }
-    text[at] = '\0';
-    printf("%-18s %s\n", title, text);
 }
 
 /* What a session of a purpose needs; how many multiply-adds an image takes. */
@@ -100,24 +94,55 @@ static void print_classes(const resattn_network *network)
     putchar('\n');
 }
 
-static int print_network(const char *name, int32_t wanted_side, int32_t batch, int32_t classes)
+static void print_input(const resattn_network *network, int32_t side)
+{
+    printf("%-18s %d x %d, %d channels", "input", (int)side, (int)side, (int)resattn_network_in_channels(network));
+    for (int32_t c = 0; c < resattn_network_in_channels(network) && c < 4; c++)
+        printf("%s%.4g / %.4g", c ? ", " : "; mean / deviation ", (double)resattn_network_mean(network, c),
+               (double)resattn_network_deviation(network, c));
+    putchar('\n');
+}
+
+static int print_summary(resattn_network *network, const char *name, int32_t batch, int32_t side)
+{
+    static const char *const types[] = {"", "float32", "float16", "bfloat16"};
+    char parameters[GROUPED_BYTES];
+    printf("%-18s %s\n", "network", name);
+    printf("%-18s %s, saved as %s\n", "parameters", grouped(resattn_network_trained_values(network), parameters),
+           types[resattn_network_storage(network)]);
+    print_input(network, side);
+    print_classes(network);
+    for (int32_t i = 0; resattn_network_text_key(network, i); i++)
+        printf("%-18s %s\n", resattn_network_text_key(network, i),
+               resattn_network_text(network, resattn_network_text_key(network, i)));
+    if (print_plan(network, RESATTN_INFERENCE, batch, side) || print_plan(network, RESATTN_TRAINING, batch, side))
+        return -1;
+    print_attention(network);
+    return 0;
+}
+
+static int print_layers(resattn_network *network, const char *name, int32_t side, int layers, int dot)
+{
+    resattn_plan *plan = resattn_plan_new(network, RESATTN_INFERENCE, 1, side, side);
+    if (!plan)
+        return complain_library();
+    int result = dot ? tool_print_graph(plan, network, name, layers) : tool_print_tree(plan, network);
+    resattn_plan_free(plan);
+    return result;
+}
+
+static int print_network(const struct settings *settings, const char *name)
 {
     resattn_context *context = tool_context(0, 0);
     if (!context)
         return EXIT_FAILURE;
-    resattn_network *network = tool_network(context, name, classes);
-    int32_t side = network ? tool_side(network, name, wanted_side) : 0;
-    int result = -1;
-    if (side > 0) {
-        printf("%-18s %s\n", "network", name);
-        print_grouped("parameters", resattn_network_trained_values(network));
-        printf("%-18s %d x %d, %d channels\n", "input", (int)side, (int)side,
-               (int)resattn_network_in_channels(network));
-        print_classes(network);
-        result =
-            print_plan(network, RESATTN_INFERENCE, batch, side) || print_plan(network, RESATTN_TRAINING, batch, side);
-        print_attention(network);
-    }
+    resattn_network *network = tool_network(context, name, settings->classes);
+    int32_t side = network ? tool_side(network, name, settings->side) : 0;
+    int result = side > 0 ? 0 : -1;
+    if (!result && !settings->dot)
+        result = print_summary(network, name, settings->batch, side);
+    if (!result && (settings->layers || settings->dot))
+        result = print_layers(network, name, side, settings->layers, settings->dot);
     resattn_network_unref(network);
     resattn_context_unref(context);
     return result ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -128,20 +153,28 @@ int command_info(int argc, char **argv)
     static const struct option options[] = {{"size", required_argument, NULL, 's'},
                                             {"batch", required_argument, NULL, 'b'},
                                             {"classes", required_argument, NULL, 'c'},
+                                            {"layers", no_argument, NULL, 'l'},
+                                            {"dot", no_argument, NULL, 'd'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
-    int32_t side = 0, batch = 1, classes = 0;
+    struct settings settings = {.batch = 1};
     int option, wrong = 0;
     while (!wrong && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
         case 's':
-            wrong = option_int("size", optarg, 1, 1 << 16, &side);
+            wrong = option_int("size", optarg, 1, 1 << 16, &settings.side);
             break;
         case 'b':
-            wrong = option_int("batch", optarg, 1, 1 << 20, &batch);
+            wrong = option_int("batch", optarg, 1, 1 << 20, &settings.batch);
             break;
         case 'c':
-            wrong = option_int("classes", optarg, 1, 1 << 20, &classes);
+            wrong = option_int("classes", optarg, 1, 1 << 20, &settings.classes);
+            break;
+        case 'l':
+            settings.layers = 1;
+            break;
+        case 'd':
+            settings.dot = 1;
             break;
         case 'h':
             fputs(help, stdout);
@@ -153,7 +186,9 @@ int command_info(int argc, char **argv)
     }
     if (!wrong && optind + 1 < argc)
         wrong = complain("unexpected argument '%s'", argv[optind + 1]);
+    if (!wrong && optind == argc && (settings.layers || settings.dot))
+        wrong = complain("--layers and --dot need a network");
     if (wrong)
         return usage_hint("info");
-    return optind < argc ? print_network(argv[optind], side, batch, classes) : print_machine();
+    return optind < argc ? print_network(&settings, argv[optind]) : print_machine();
 }

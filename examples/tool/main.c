@@ -19,6 +19,9 @@ static const struct {
     {"train", command_train, "train a network to classify 32x32 images"},
     {"eval", command_eval, "test accuracy of a saved network"},
     {"bench", command_bench, "time inference or training steps"},
+    {"models", command_models, "the paper's table of networks, or all networks by name"},
+    {"convert", command_convert, "weights of other programs to a network's file, and back"},
+    {"classify", command_classify, "say what pictures show"},
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
@@ -27,7 +30,7 @@ static void print_help(void)
 {
     puts("Usage: resattn COMMAND [OPTION]...\n\nCommands:");
     for (int i = 0; i < COMMANDS; i++)
-        printf("  %-6s  %s\n", commands[i].name, commands[i].purpose);
+        printf("  %-8s  %s\n", commands[i].name, commands[i].purpose);
     puts("\n'resattn COMMAND --help' tells more. Networks are named by a file or one of:");
     for (int32_t i = 0; i < resattn_model_count(); i++)
         printf("  %s\n", resattn_model_name(i));

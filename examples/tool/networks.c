@@ -15,6 +15,12 @@ static const char quickstart_name[] = "quickstart";
 
 enum { IMAGENET_CLASSES = 1000 };
 
+/* Networks for images of 32 x 32 were published for CIFAR-10, the others for ImageNet. */
+static int32_t published_classes(const char *name)
+{
+    return resattn_model_input_size(name) == IMAGE_SIDE ? IMAGE_CLASSES : IMAGENET_CLASSES;
+}
+
 static void print_message(void *user, resattn_log_level level, const char *message)
 {
     (void)user;
@@ -46,10 +52,10 @@ static resattn_layer *build(resattn_builder *builder, const char *name, int32_t 
 {
     if (strcmp(name, quickstart_name) == 0)
         return small_net_new(builder, classes ? classes : IMAGE_CLASSES);
-    return resattn_model_new(builder, name, classes ? classes : IMAGENET_CLASSES);
+    return resattn_model_new(builder, name, classes ? classes : published_classes(name));
 }
 
-static resattn_network *new_network(resattn_context *context, const char *name, int32_t classes)
+resattn_network *tool_new_network(resattn_context *context, const char *name, int32_t classes)
 {
     resattn_builder *builder = resattn_builder_new(context);
     resattn_network *network = builder ? resattn_network_new(builder, build(builder, name, classes), 3) : NULL;
@@ -66,7 +72,7 @@ resattn_network *tool_network(resattn_context *context, const char *name, int32_
     struct stat status;
     if (stat(name, &status) == 0)
         return tool_load(context, name);
-    return new_network(context, name, classes);
+    return tool_new_network(context, name, classes);
 }
 
 int32_t tool_side(const resattn_network *network, const char *name, int32_t wanted)

@@ -12,6 +12,9 @@ int command_info(int argc, char **argv);
 int command_train(int argc, char **argv);
 int command_eval(int argc, char **argv);
 int command_bench(int argc, char **argv);
+int command_models(int argc, char **argv);
+int command_classify(int argc, char **argv);
+int command_convert(int argc, char **argv);
 
 /* Makes a context that prints the library's warnings. NULL after printing why not. */
 resattn_context *tool_context(int32_t threads, uint64_t seed);
@@ -23,11 +26,24 @@ resattn_context *tool_context(int32_t threads, uint64_t seed);
  */
 resattn_network *tool_network(resattn_context *context, const char *name, int32_t classes);
 
+/* The same, new networks only. */
+resattn_network *tool_new_network(resattn_context *context, const char *name, int32_t classes);
+
 /* The same, files only. */
 resattn_network *tool_load(resattn_context *context, const char *path);
 
 /* The side of the images that a network is for: `wanted` unless it is 0, else what network or model name tells; 0 after
  * printing that nothing does. */
 int32_t tool_side(const resattn_network *network, const char *name, int32_t wanted);
+
+/* eval, for a folder with a folder of pictures for each class. Returns 0, or -1 after printing why not. */
+int tool_eval_folder(resattn_network *network, const char *name, const char *path, int32_t batch, int32_t short_side,
+                     int32_t side);
+
+/* info: the tree of layers with what each does to an image, and the same as a graph for Graphviz, where `every_layer`
+ * is 0 with the units in one piece. The plan is the network's, for one image. Each returns 0, or -1 after printing why
+ * not. */
+int tool_print_tree(resattn_plan *plan, resattn_network *network);
+int tool_print_graph(resattn_plan *plan, const resattn_network *network, const char *name, int every_layer);
 
 #endif

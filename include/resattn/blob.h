@@ -4,7 +4,7 @@
  * input size, mean and deviation, texts. docs/format.md describes the bytes.
  *
  * Loading believes nothing: whatever the bytes, it gives a whole network or a clear error. It takes memory only as bytes
- * arrive that could fill it, about a thousand bytes for each at the most, since that is how well zeros are compressed.
+ * arrive that could fill it, a few thousand bytes for each at the most, since that is how well zeros are compressed.
  */
 #ifndef RESATTN_BLOB_H
 #define RESATTN_BLOB_H

@@ -112,6 +112,21 @@ RESATTN_API resattn_status resattn_network_set_text(resattn_network *network, co
 RESATTN_API const char *resattn_network_text(const resattn_network *network, const char *key);
 RESATTN_API const char *resattn_network_text_key(const resattn_network *network, int32_t index);
 
+/* How numbers are stored. */
+typedef enum resattn_number_type {
+    RESATTN_NUMBER_F32 = 1,
+    RESATTN_NUMBER_F16 = 2, /* IEEE 754 binary16, rounded to nearest even, too large values become infinite */
+    RESATTN_NUMBER_BF16 = 3 /* the upper half of F32, rounded to nearest even */
+} resattn_number_type;
+
+/*
+ * How later saves of the network store its trained parameters (blob.h); F32 at first, and as they were in the file after loading.
+ * Statistics are always F32. The network itself keeps computing with F32 and does not change: only what is loaded back is rounded.
+ * Errors: INVALID_ARGUMENT. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_network_set_storage(resattn_network *network, resattn_number_type type);
+RESATTN_API resattn_number_type resattn_network_storage(const resattn_network *network);
+
 #if defined(__cplusplus) && !defined(RESATTN_FFI)
 }
 #endif

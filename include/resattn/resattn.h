@@ -15,5 +15,6 @@
 #include "resattn/session.h"
 #include "resattn/tensor.h"
 #include "resattn/train.h"
+#include "resattn/weights.h"
 
 #endif

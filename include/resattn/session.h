@@ -50,6 +50,16 @@ RESATTN_API int64_t resattn_plan_memory(resattn_plan *plan);
 RESATTN_API int64_t resattn_plan_multiply_adds(resattn_plan *plan);
 
 /*
+ * What a layer of the network (resattn_network_root(), resattn_layer_child(), resattn_network_layer()) does with one image: the
+ * height and width of its output, whose channels are resattn_layer_out_channels() (either pointer may be NULL); and its own
+ * multiply-adds with those of all layers inside it, -1 after an error. Errors: INVALID_ARGUMENT for NULL, NOT_FOUND for a layer that
+ * is not the network's. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_plan_layer_size(resattn_plan *plan, const resattn_layer *layer, int32_t *height,
+                                                   int32_t *width);
+RESATTN_API int64_t resattn_plan_layer_multiply_adds(resattn_plan *plan, const resattn_layer *layer);
+
+/*
  * Makes a session. It holds a share of the network. An inference session takes a copy of the parameters as they are now, which
  * all sessions that see the same values share. Returns an owned session, or NULL: INVALID_ARGUMENT, TOO_LARGE, OUT_OF_MEMORY,
  * BUSY while the network is being trained, and for training also while it runs. Since 0.9.

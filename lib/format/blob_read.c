@@ -2,31 +2,16 @@
 /*
  * Loading: nothing in the bytes is believed before it has been checked against what is there and against the limits.
  */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "format/format.h"
-
-/* A parameter of the network, and whether its tensor has been read; sorted by name. */
-typedef struct slot {
-    ra_param *param;
-    bool filled;
-} slot;
-
-typedef struct chunk {
-    char type[5];
-    uint64_t at, left; /* where it begins; bytes of the payload that have not been taken */
-    uLong crc;
-} chunk;
+#include "format/blob_read.h"
 
 typedef struct loader {
     resattn_context *context;
     ra_source *source;
     resattn_builder *builder;
     resattn_network *network;
-    ra_unpacker *unpacker;
-    slot *slots;
+    ra_tensor_loader tensors; /* once there is a network */
     bool has_normalization, has_size, has_classes, done;
 } loader;
 
@@ -69,102 +54,7 @@ static bool read_header(ra_source *source)
     return false;
 }
 
-/* ---- chunks ---- */
-
-static bool begin_chunk(ra_source *source, chunk *c)
-{
-    if (!ra_source_need(source, RA_CHUNK_HEAD_SIZE, "a chunk"))
-        return false;
-    *c = (chunk){.at = source->position, .left = ra_load_u64(source->data + 4)};
-    memcpy(c->type, source->data, 4);
-    for (int i = 0; i < 4; i++) {
-        if ((c->type[i] | 0x20) < 'a' || (c->type[i] | 0x20) > 'z') {
-            ra_fail(RESATTN_BAD_FORMAT, "damaged: no chunk at byte %llu", (unsigned long long)c->at);
-            return false;
-        }
-    }
-    c->crc = crc32(0, source->data, RA_CHUNK_HEAD_SIZE);
-    ra_source_skip(source, RA_CHUNK_HEAD_SIZE);
-    return true;
-}
-
-static void take(ra_source *source, chunk *c, size_t size)
-{
-    c->crc = crc32(c->crc, source->data, (uInt)size);
-    c->left -= size;
-    ra_source_skip(source, size);
-}
-
-/* How much of the payload can be looked at now: at least a byte if any is left. 0 after an error. */
-static size_t look(ra_source *source, const chunk *c)
-{
-    char what[16] = "chunk ";
-    memcpy(what + 6, c->type, 5);
-    if (!ra_source_need(source, 1, what))
-        return 0;
-    size_t most = source->available < (size_t)1 << 30 ? source->available : (size_t)1 << 30;
-    return c->left < most ? (size_t)c->left : most;
-}
-
-/* Takes the rest of the payload and compares the checksum. */
-static bool end_chunk(ra_source *source, chunk *c)
-{
-    while (c->left > 0) {
-        size_t size = look(source, c);
-        if (size == 0)
-            return false;
-        take(source, c, size);
-    }
-    if (!ra_source_need(source, RA_CHUNK_CRC_SIZE, "a checksum"))
-        return false;
-    if (ra_load_u32(source->data) != (uint32_t)c->crc) {
-        ra_fail(RESATTN_BAD_FORMAT, "damaged: checksum of chunk %s at byte %llu", c->type, (unsigned long long)c->at);
-        return false;
-    }
-    ra_source_skip(source, RA_CHUNK_CRC_SIZE);
-    return true;
-}
-
-/*
- * Ends a chunk whose content was refused. If the checksum is wrong too, then that is the reason to tell; otherwise the
- * error that was recorded stays, as what the builder and the setters call an argument is damage here.
- */
-static bool refuse_chunk(ra_source *source, chunk *c)
-{
-    resattn_status status = resattn_last_status();
-    if (status == RESATTN_OUT_OF_MEMORY || status == RESATTN_IO_ERROR)
-        return false;
-    if (end_chunk(source, c) && status != RESATTN_TOO_LARGE && status != RESATTN_UNSUPPORTED &&
-        status != RESATTN_BAD_FORMAT)
-        ra_fail(RESATTN_BAD_FORMAT, "damaged: %s", resattn_last_error());
-    return false;
-}
-
 /* ---- the tree ---- */
-
-static int compare_slots(const void *a, const void *b)
-{
-    const slot *left = a, *right = b;
-    return strcmp(left->param->name, right->param->name);
-}
-
-static int compare_name(const void *name, const void *member)
-{
-    const slot *s = member;
-    return strcmp(name, s->param->name);
-}
-
-static bool make_slots(loader *l)
-{
-    size_t count = (size_t)l->network->param_count;
-    l->slots = ra_alloc(l->context, count, sizeof *l->slots);
-    if (!l->slots)
-        return false;
-    for (size_t i = 0; i < count; i++)
-        l->slots[i].param = l->network->params[i];
-    qsort(l->slots, count, sizeof *l->slots, compare_slots);
-    return true;
-}
 
 static bool read_tree(loader *l, ra_reader *reader)
 {
@@ -180,7 +70,7 @@ static bool read_tree(loader *l, ra_reader *reader)
     if (!ra_source_need(l->source, payload + RA_CHUNK_CRC_SIZE + least, "what the tree declares"))
         return false;
     l->network = ra_network_new(l->builder, root, in_c);
-    return l->network && make_slots(l);
+    return l->network && ra_tensors_begin(&l->tensors, l->context, l->source, l->network);
 }
 
 /* ---- metadata ---- */
@@ -271,91 +161,8 @@ static bool read_done(loader *l, ra_reader *reader)
         ra_fail(RESATTN_BAD_FORMAT, "damaged: the normalization is missing");
         return false;
     }
-    for (int32_t i = 0; i < l->network->param_count; i++) {
-        if (!l->slots[i].filled) {
-            ra_fail(RESATTN_BAD_FORMAT, "damaged: tensor %s is missing", l->slots[i].param->name);
-            return false;
-        }
-    }
-    l->done = true;
-    return true;
-}
-
-/* ---- tensors ---- */
-
-/* "64x3x7x7" */
-static void print_shape(char *text, size_t size, int32_t rank, const int64_t *shape)
-{
-    size_t length = 0;
-    text[0] = '\0';
-    for (int32_t i = 0; i < rank && length < size; i++)
-        length += (size_t)snprintf(text + length, size - length, "%s%lld", i ? "x" : "", (long long)shape[i]);
-}
-
-static bool check_shape(const ra_param *param, int32_t rank, const int64_t *shape)
-{
-    if (rank == param->rank && memcmp(shape, param->shape, (size_t)rank * sizeof *shape) == 0)
-        return true;
-    char there[96], here[96];
-    print_shape(there, sizeof there, rank, shape);
-    print_shape(here, sizeof here, param->rank, param->shape);
-    ra_fail(RESATTN_BAD_FORMAT, "tensor %s: shape %s in the file, %s in the tree", param->name, there, here);
-    return false;
-}
-
-/* The head of a tensor's chunk: finds the parameter that it is for. */
-static slot *read_tensor_head(loader *l, ra_reader *reader)
-{
-    int64_t shape[RA_MAX_RANK] = {0};
-    uint32_t dtype = ra_read_u8(reader), encoding = ra_read_u8(reader), rank = ra_read_u8(reader);
-    uint32_t reserved = ra_read_u8(reader);
-    if (!reader->failed && (rank < 1 || rank > RA_MAX_RANK))
-        return ra_fail_null(RESATTN_BAD_FORMAT, "damaged: a tensor of rank %u, expected 1 to %d", (unsigned)rank,
-                            RA_MAX_RANK);
-    for (uint32_t i = 0; i < rank && !reader->failed; i++) {
-        uint64_t size = ra_read_u64(reader);
-        shape[i] = size > INT64_MAX ? INT64_MAX : (int64_t)size;
-    }
-    const char *name = ra_read_text(reader, RA_TENSOR_MAX_NAME);
-    if (!name)
-        return NULL;
-    if (dtype != RA_BLOB_F32 || encoding != RA_BLOB_PLANES || reserved != 0)
-        return ra_fail_null(RESATTN_UNSUPPORTED, "tensor %s: element type %u, encoding %u.%u: made by a later version?",
-                            name, (unsigned)dtype, (unsigned)encoding, (unsigned)reserved);
-    slot *found = bsearch(name, l->slots, (size_t)l->network->param_count, sizeof *l->slots, compare_name);
-    if (!found)
-        return ra_fail_null(RESATTN_BAD_FORMAT, "tensor %s: the tree has no such parameter", name);
-    if (found->filled)
-        return ra_fail_null(RESATTN_BAD_FORMAT, "damaged: tensor %s twice", name);
-    return check_shape(found->param, (int32_t)rank, shape) ? found : NULL;
-}
-
-static bool read_values(loader *l, chunk *c, slot *s)
-{
-    bool ok = ra_unpack_begin(l->unpacker, &s->param->value_tensor);
-    while (ok && c->left > 0) {
-        size_t size = look(l->source, c);
-        if (size == 0)
-            return false;
-        ok = ra_unpack(l->unpacker, l->source->data, size);
-        take(l->source, c, size);
-    }
-    s->filled = true;
-    return (ok && ra_unpack_end(l->unpacker)) || (ra_fail_within(s->param->name), false);
-}
-
-static bool read_tensor(loader *l, chunk *c)
-{
-    const size_t most = RA_CHUNK_TENSOR_FIXED + 8 * RA_MAX_RANK + RA_TENSOR_MAX_NAME + 1;
-    size_t head = c->left < most ? (size_t)c->left : most;
-    if (!ra_source_need(l->source, head, "chunk TENS"))
-        return false;
-    ra_reader reader = {l->source->data, l->source->data + head, "the head of a tensor", false};
-    slot *s = read_tensor_head(l, &reader);
-    if (!s)
-        return false;
-    take(l->source, c, (size_t)(reader.at - l->source->data));
-    return read_values(l, c, s);
+    l->done = ra_tensors_finish(&l->tensors);
+    return l->done;
 }
 
 /* ---- all of it ---- */
@@ -376,12 +183,12 @@ static const chunk_kind kinds[] = {
 };
 
 /* A chunk that is read as a whole: its checksum is compared first. */
-static bool read_whole(loader *l, chunk *c, const chunk_kind *kind)
+static bool read_whole(loader *l, ra_chunk *c, const chunk_kind *kind)
 {
     if (c->left > RA_BLOB_MAX_CHUNK) {
         ra_fail(RESATTN_TOO_LARGE, "%s has %llu bytes, expected at most %d", kind->what, (unsigned long long)c->left,
                 RA_BLOB_MAX_CHUNK);
-        return refuse_chunk(l->source, c);
+        return ra_chunk_refuse(l->source, c);
     }
     size_t size = (size_t)c->left;
     if (!ra_source_need(l->source, size + RA_CHUNK_CRC_SIZE, kind->what))
@@ -390,9 +197,9 @@ static bool read_whole(loader *l, chunk *c, const chunk_kind *kind)
     if (ra_load_u32(payload + size) == (uint32_t)crc32(c->crc, payload, (uInt)size)) {
         ra_reader reader = {payload, payload + size, kind->what, false};
         if (!kind->read(l, &reader))
-            return refuse_chunk(l->source, c);
+            return ra_chunk_refuse(l->source, c);
     }
-    return end_chunk(l->source, c);
+    return ra_chunk_end(l->source, c);
 }
 
 static const chunk_kind *find_kind(const char *type)
@@ -405,13 +212,13 @@ static const chunk_kind *find_kind(const char *type)
 
 static bool read_chunk(loader *l)
 {
-    chunk c;
-    if (!begin_chunk(l->source, &c))
+    ra_chunk c;
+    if (!ra_chunk_begin(l->source, &c))
         return false;
     const chunk_kind *kind = find_kind(c.type);
     unsigned long long at = c.at;
     if (!kind && (c.type[0] & 0x20))
-        return end_chunk(l->source, &c);
+        return ra_chunk_end(l->source, &c);
     if (!kind)
         ra_fail(RESATTN_UNSUPPORTED, "chunk %s at byte %llu is unknown: made by a later version?", c.type, at);
     else if ((l->network == NULL) != (kind == &kinds[0]))
@@ -419,26 +226,33 @@ static bool read_chunk(loader *l)
                 l->network ? "is a second tree" : "comes before the tree");
     else if (kind->read)
         return read_whole(l, &c, kind);
-    else if (read_tensor(l, &c))
-        return end_chunk(l->source, &c);
-    return refuse_chunk(l->source, &c);
+    else if (ra_tensors_read(&l->tensors, &c))
+        return ra_chunk_end(l->source, &c);
+    return ra_chunk_refuse(l->source, &c);
+}
+
+static bool read_next(loader *l)
+{
+    bool any = false;
+    if (l->network && !ra_tensors_read_batch(&l->tensors, &any))
+        return false;
+    return any || read_chunk(l);
 }
 
 static resattn_network *load(resattn_context *context, ra_source *source)
 {
-    loader l = {.context = context, .source = source, .unpacker = ra_unpacker_new(context)};
-    bool ok = l.unpacker && read_header(source);
+    loader l = {.context = context, .source = source};
+    bool ok = read_header(source);
     while (ok && !l.done)
-        ok = read_chunk(&l);
+        ok = read_next(&l);
     ok = ok && ra_source_at_end(source);
     if (ok)
         atomic_fetch_add(&l.network->version, 1);
-    else
-        resattn_network_unref(l.network);
-    ra_free(context, l.slots);
+    ra_tensors_end(&l.tensors);
     resattn_builder_free(l.builder);
-    ra_unpacker_free(l.unpacker);
     ra_source_close(source);
+    if (!ok)
+        resattn_network_unref(l.network);
     return ok ? l.network : NULL;
 }
 

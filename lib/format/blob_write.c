@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Saving: the chunks of a network in their order, each put together in memory and handed on in one piece.
+ * Saving: the chunks of a network in their order, each put together in memory before it is handed on.
  */
 #include <string.h>
 
 #include "format/format.h"
+
+enum { BATCH_MOST = 256 };
+
+/* The values of a parameter as a zlib stream. */
+typedef struct item {
+    size_t at, bound, size; /* where in the batch, how many bytes at the most, and how many it took */
+    uint32_t crc;
+} item;
 
 typedef struct writer {
     resattn_network *network;
@@ -14,7 +22,12 @@ typedef struct writer {
     bool own_sink; /* `write` is the library's own and records what went wrong */
     uint64_t total;
     ra_bytes chunk;
-    ra_packer *packer;
+    ra_crew crew;
+    ra_packer **packers; /* one for each lane */
+    item *items;         /* of parameters first .. first + count - 1 */
+    int32_t first, count;
+    unsigned char *packed; /* their zlib streams */
+    size_t packed_size;
 } writer;
 
 static bool put_out(writer *w, const void *bytes, size_t size)
@@ -145,25 +158,115 @@ static bool write_texts(writer *w)
     return true;
 }
 
-static bool write_tensor(writer *w, const ra_param *param)
+/* ---- tensors: packed by all threads, a batch at a time; their bytes do not depend on how many threads there are ----
+ */
+
+static int32_t type_of(const writer *w, const ra_param *param)
 {
+    return param->trained ? (int32_t)w->network->storage : RESATTN_NUMBER_F32;
+}
+
+/* Adds parameters from `first` on, while they fit: at least one. */
+static bool plan_batch(writer *w, int32_t first)
+{
+    size_t raw = 0, total = 0;
+    w->first = first;
+    w->count = 0;
+    while (w->count < BATCH_MOST && first + w->count < w->network->param_count) {
+        const ra_param *param = w->network->params[first + w->count];
+        item *it = &w->items[w->count];
+        raw += (size_t)param->elements * sizeof(float);
+        if (w->count > 0 && raw > RA_BATCH_BYTES)
+            break;
+        it->at = total;
+        if (!ra_pack_bound(w->packers[0], &param->value_tensor, type_of(w, param), &it->bound) ||
+            !ra_add_size(total, it->bound, &total))
+            return false;
+        w->count++;
+    }
+    if (total <= w->packed_size)
+        return true;
+    ra_free(w->network->context, w->packed);
+    w->packed_size = 0;
+    w->packed = ra_alloc_raw(w->network->context, total, 1);
+    if (w->packed)
+        w->packed_size = total;
+    return w->packed != NULL;
+}
+
+static void pack_item(void *job, int32_t index, int32_t lane)
+{
+    writer *w = job;
+    item *it = &w->items[index];
+    const ra_param *param = w->network->params[w->first + index];
+    it->size = ra_pack(w->packers[lane], &param->value_tensor, type_of(w, param), w->packed + it->at, it->bound);
+    it->crc = crc_of(w->packed + it->at, it->size);
+}
+
+static bool write_item(writer *w, const item *it, const ra_param *param)
+{
+    if (it->size == 0) {
+        ra_fail(RESATTN_INTERNAL, "%s: zlib failed to pack it", param->name);
+        return false;
+    }
     ra_bytes *chunk = begin_chunk(w, "TENS");
-    ra_bytes_put_u8(chunk, RA_BLOB_F32);
+    ra_bytes_put_u8(chunk, (uint32_t)type_of(w, param));
     ra_bytes_put_u8(chunk, RA_BLOB_PLANES);
     ra_bytes_put_u8(chunk, (uint32_t)param->rank);
     ra_bytes_put_u8(chunk, 0);
     for (int32_t i = 0; i < param->rank; i++)
         ra_bytes_put_u64(chunk, (uint64_t)param->shape[i]);
     ra_bytes_put_text(chunk, param->name);
-    return ra_pack(w->packer, &param->value_tensor, chunk) && end_chunk(w, SIZE_MAX);
+    if (chunk->failed)
+        return false;
+    ra_store_u64(chunk->data + 4, chunk->size - RA_CHUNK_HEAD_SIZE + it->size);
+    unsigned char crc[RA_CHUNK_CRC_SIZE];
+    ra_store_u32(crc, (uint32_t)crc32_combine(crc_of(chunk->data, chunk->size), it->crc, (z_off_t)it->size));
+    return put_out(w, chunk->data, chunk->size) && put_out(w, w->packed + it->at, it->size) &&
+           put_out(w, crc, sizeof crc);
+}
+
+static bool write_batches(writer *w)
+{
+    for (int32_t first = 0; first < w->network->param_count; first += w->count) {
+        if (!plan_batch(w, first))
+            return false;
+        ra_crew_run(&w->crew, pack_item, w, w->count);
+        for (int32_t i = 0; i < w->count; i++)
+            if (!write_item(w, &w->items[i], w->network->params[first + i]))
+                return false;
+    }
+    return true;
+}
+
+static bool begin_packing(writer *w)
+{
+    resattn_context *context = w->network->context;
+    uint64_t bytes = 0;
+    for (int32_t i = 0; i < w->network->param_count; i++)
+        bytes += (uint64_t)w->network->params[i]->elements * sizeof(float);
+    w->items = ra_alloc(context, BATCH_MOST, sizeof *w->items);
+    if (!w->items || !ra_crew_begin(&w->crew, context, bytes))
+        return false;
+    w->packers = ra_alloc(context, (size_t)w->crew.lanes, sizeof *w->packers);
+    for (int32_t i = 0; w->packers && i < w->crew.lanes; i++) {
+        w->packers[i] = ra_packer_new(context, w->level);
+        if (!w->packers[i])
+            return false;
+    }
+    return w->packers != NULL;
 }
 
 static bool write_tensors(writer *w)
 {
-    for (int32_t i = 0; i < w->network->param_count; i++)
-        if (!write_tensor(w, w->network->params[i]))
-            return false;
-    return true;
+    bool ok = begin_packing(w) && write_batches(w);
+    for (int32_t i = 0; w->packers && i < w->crew.lanes; i++)
+        ra_packer_free(w->packers[i]);
+    ra_free(w->network->context, w->packers);
+    ra_free(w->network->context, w->items);
+    ra_free(w->network->context, w->packed);
+    ra_crew_end(&w->crew);
+    return ok;
 }
 
 static bool write_done(writer *w)
@@ -176,10 +279,8 @@ static resattn_status write_blob(writer *w)
 {
     resattn_context *context = w->network->context;
     w->chunk.context = context;
-    w->packer = ra_packer_new(context, w->level);
-    bool ok = w->packer && write_header(w) && write_tree(w) && write_normalization(w) && write_input_size(w) &&
-              write_classes(w) && write_texts(w) && write_tensors(w) && write_done(w);
-    ra_packer_free(w->packer);
+    bool ok = write_header(w) && write_tree(w) && write_normalization(w) && write_input_size(w) && write_classes(w) &&
+              write_texts(w) && write_tensors(w) && write_done(w);
     ra_free(context, w->chunk.data);
     return ok ? RESATTN_OK : resattn_last_status();
 }

@@ -81,6 +81,43 @@ int ra_file_open(const char *path)
     return -1;
 }
 
+bool ra_file_size(int descriptor, uint64_t *size)
+{
+    struct stat facts;
+    if (fstat(descriptor, &facts) < 0)
+        system_fail(errno, "examine");
+    else if (!S_ISREG(facts.st_mode))
+        ra_fail(RESATTN_IO_ERROR, "cannot read: it is a pipe, expected a file");
+    else {
+        *size = (uint64_t)facts.st_size;
+        return true;
+    }
+    return false;
+}
+
+int ra_file_read_at(int descriptor, uint64_t offset, void *bytes, size_t size)
+{
+    char *to = bytes;
+    while (size > 0) {
+        ssize_t got = pread(descriptor, to, size < MOST_AT_ONCE ? size : MOST_AT_ONCE, (off_t)offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got < 0 ? errno : -1;
+        to += got;
+        offset += (uint64_t)got;
+        size -= (size_t)got;
+    }
+    return 0;
+}
+
+resattn_status ra_file_fail(int answer)
+{
+    if (answer < 0)
+        return ra_fail(RESATTN_BAD_FORMAT, "truncated: it became shorter while it was read");
+    return system_fail(answer, "read");
+}
+
 void ra_file_close(int descriptor)
 {
     close(descriptor);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The blob: its constants and limits, and the parts that reading and writing share. docs/format.md describes the bytes.
- * Uses: core, tensor, layers, network, and zlib.
+ * Files: the blob's constants and limits, and the parts that reading and writing share. docs/format.md describes the
+ * blob's bytes. Uses: core, tensor, layers, network, zlib, and in the safetensors_*.c jansson.
  */
 #ifndef RA_FORMAT_H
 #define RA_FORMAT_H
@@ -26,10 +26,9 @@ enum {
     RA_CHUNK_CRC_SIZE = 4,
     RA_CHUNK_DONE_SIZE = RA_CHUNK_HEAD_SIZE + 8 + RA_CHUNK_CRC_SIZE,
     RA_CHUNK_TENSOR_FIXED = 4, /* element type, encoding, rank, 0 */
-    RA_BLOB_F32 = 1,
-    RA_BLOB_PLANES = 1,      /* the encoding: planes of bytes, zlib */
-    RA_BLOB_WHOLE_PATH = 1,  /* flag of a layer: its name is its whole path */
-    RA_LAYER_LEAST_SIZE = 14 /* bytes of the smallest layer: kind of 3 letters, flags, no name, two counts */
+    RA_BLOB_PLANES = 1,        /* the encoding: planes of bytes, zlib */
+    RA_BLOB_WHOLE_PATH = 1,    /* flag of a layer: its name is its whole path */
+    RA_LAYER_LEAST_SIZE = 14   /* bytes of the smallest layer: kind of 3 letters, flags, no name, two counts */
 };
 
 /* The most that zlib can make of a byte: a match of 258 bytes takes two bits (deflate's specification, RFC 1951). */
@@ -41,6 +40,10 @@ enum {
 #define RA_BLOB_MAX_TEXTS  4096
 #define RA_BLOB_MAX_TEXT   (1 << 20) /* bytes of a text, and of a class name */
 #define RA_BLOB_MAX_CHUNK  (1 << 27) /* payload of every chunk but a tensor's */
+
+/* How many bytes of tensors, packed and unpacked, are in memory at a time to be worked on in parallel. A larger tensor
+ * is taken by itself, in pieces. */
+#define RA_BATCH_BYTES ((size_t)32 << 20)
 
 /* ---- bytes to write (bytes.c) ---- */
 
@@ -116,30 +119,97 @@ int64_t ra_file_read(void *user, void *bytes, size_t size);
 int32_t ra_file_write(void *user, const void *bytes, size_t size);
 /* Opens for reading; -1 with the error recorded. */
 int ra_file_open(const char *path);
+/* The size of a file, which must not be a pipe: false with the error recorded. */
+bool ra_file_size(int descriptor, uint64_t *size);
+/* Reads `size` bytes at `offset`: 0, an errno, or -1 where the file ends before. Records nothing: see ra_file_fail().
+ */
+int ra_file_read_at(int descriptor, uint64_t offset, void *bytes, size_t size);
+/* Records what ra_file_read_at() answered. */
+resattn_status ra_file_fail(int answer);
 void ra_file_close(int descriptor);
 
 /* Replaces the file at `path` by what `produce` writes to the descriptor: all or nothing. */
 typedef resattn_status (*ra_produce_fn)(void *user, int *descriptor);
 resattn_status ra_file_replace(resattn_context *context, const char *path, ra_produce_fn produce, void *user);
 
-/* ---- the values of a tensor (planes.c) ---- */
+/* ---- types of numbers (numbers.c) ---- */
+
+/* A resattn_number_type, whose values are also the blob's element types, or this one, which is only read. */
+enum { RA_NUMBER_F64 = 4 };
+
+/* Bytes of a number. */
+size_t ra_number_size(int32_t type);
 
 /*
- * The four bytes of each float, in planes: first the least significant bytes of all elements in logical order
- * (row-major), then the next ones. The bytes of a plane are alike, so zlib finds more in them. All planes together are
- * one zlib stream.
+ * Between numbers of a type, little-endian and not aligned, and the bits of floats. Wider to narrower rounds to
+ * nearest, ties to even; what is too large becomes infinite, a NaN keeps its sign and the upper bits of its payload.
+ * Integer arithmetic throughout: the floating-point mode does not matter.
+ */
+void ra_numbers_widen(int32_t type, const unsigned char *bytes, int64_t count, uint32_t *bits);
+void ra_numbers_narrow(int32_t type, const uint32_t *bits, int64_t count, unsigned char *bytes);
+
+/* ---- elements in logical order (order.c) ---- */
+
+/*
+ * Elements first .. first + count - 1 of a parameter in row-major order of its logical shape, to and from a network's
+ * memory, which is channels-last without gaps.
+ */
+void ra_order_get(const resattn_tensor *tensor, int64_t first, int64_t count, uint32_t *bits);
+void ra_order_put(resattn_tensor *tensor, int64_t first, int64_t count, const uint32_t *bits);
+
+/* "64x3x7x7" */
+void ra_print_shape(char *text, size_t size, int32_t rank, const int64_t *shape);
+
+/* How many elements are converted and put in order at a time: they stay in the innermost cache. */
+#define RA_BLOCK 2048
+
+/* ---- threads (crew.c) ---- */
+
+/*
+ * The context's threads, for as long as a file is read or written. Work is cut into tasks by the file alone; a lane is
+ * a thread at work, with buffers and zlib streams of its own.
+ */
+typedef struct ra_crew {
+    resattn_context *context;
+    int32_t lanes; /* 1 or more */
+    bool open;
+} ra_crew;
+
+/* `bytes`: how many there are to work on; few are not worth starting threads. False with the error recorded. */
+bool ra_crew_begin(ra_crew *crew, resattn_context *context, uint64_t bytes);
+/* Calls task(job, index, lane) once for each index 0 .. count-1, started in this order. */
+void ra_crew_run(ra_crew *crew, resattn_task_fn task, void *job, int32_t count);
+/* Accepts a crew of zeros. */
+void ra_crew_end(ra_crew *crew);
+
+/* ---- the values of a tensor (pack.c, unpack.c) ---- */
+
+/*
+ * The bytes of each number, in planes: first the least significant bytes of all elements in logical order (row-major),
+ * then the next ones. The bytes of a plane are alike, so zlib finds more in them. All planes together are one zlib
+ * stream.
  */
 typedef struct ra_packer ra_packer;
 ra_packer *ra_packer_new(resattn_context *context, int32_t level);
-bool ra_pack(ra_packer *packer, const resattn_tensor *tensor, ra_bytes *target);
+/* The most bytes that ra_pack() needs for a tensor of a type. False if too large, recorded. */
+bool ra_pack_bound(ra_packer *packer, const resattn_tensor *tensor, int32_t type, size_t *bytes);
+/* Packs into `target`, `bound` bytes; how many of them it took, or 0 if zlib failed. Allocates and records nothing. */
+size_t ra_pack(ra_packer *packer, const resattn_tensor *tensor, int32_t type, unsigned char *target, size_t bound);
 void ra_packer_free(ra_packer *packer);
 
 typedef struct ra_unpacker ra_unpacker;
 ra_unpacker *ra_unpacker_new(resattn_context *context);
-/* Begin, any number of pieces, end. False with the error recorded. */
-bool ra_unpack_begin(ra_unpacker *unpacker, resattn_tensor *tensor);
+/* Begin, any number of pieces, end: for values that are not all in memory. The tensor is 0 before. False with the error
+ * recorded. */
+bool ra_unpack_begin(ra_unpacker *unpacker, resattn_tensor *tensor, int32_t type);
 bool ra_unpack(ra_unpacker *unpacker, const unsigned char *bytes, size_t size);
 bool ra_unpack_end(ra_unpacker *unpacker);
+/*
+ * All at once, with memory for the planes (element size times elements, less than 2^30 bytes). Allocates and records
+ * nothing; false, and the tensor unchanged, unless all was in order.
+ */
+bool ra_unpack_whole(ra_unpacker *unpacker, resattn_tensor *tensor, int32_t type, const unsigned char *bytes,
+                     size_t size, unsigned char *planes);
 void ra_unpacker_free(ra_unpacker *unpacker);
 
 /* ---- the layer tree (tree.c) ---- */

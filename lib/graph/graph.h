@@ -42,6 +42,12 @@ typedef struct ra_name {
     int32_t value;
 } ra_name;
 
+/* What a layer of the tree has become: the value that it gives, and the nodes from `first` up to and without `end`. */
+typedef struct ra_place {
+    const resattn_layer *layer;
+    int32_t value, first, end;
+} ra_place;
+
 /* A piece of the arena: bytes, the first and last time it is in use, and where the plan puts it. */
 typedef struct ra_storage {
     size_t bytes;
@@ -60,6 +66,8 @@ typedef struct ra_program {
     int32_t output; /* the root's value */
     ra_name *names;
     int32_t name_count, name_capacity;
+    ra_place *places; /* as lowered: rewriting the program does not keep them right */
+    int32_t place_count, place_capacity;
     ra_storage *storages;
     int32_t storage_count, storage_capacity;
     size_t arena_bytes; /* all storages together */
@@ -75,8 +83,11 @@ void ra_node_free(resattn_context *context, ra_node *node); /* what the node hol
 /* The value known under a name, NULL if there is none (no error recorded). */
 const ra_name *ra_program_find(const ra_program *program, const char *name);
 
-/* Multiply-adds of one image's forward pass. */
-int64_t ra_program_multiply_adds(const ra_program *program);
+/* What a layer has become, NULL if it is not in the tree (no error recorded). */
+const ra_place *ra_program_place(const ra_program *program, const resattn_layer *layer);
+
+/* Multiply-adds of one image's forward pass: of the nodes from `first` up to and without `end`. */
+int64_t ra_program_multiply_adds(const ra_program *program, int32_t first, int32_t end);
 
 /*
  * Rewrites the program, once, after the outputs are marked as kept. Inference: batch norms are folded into convolutions

@@ -83,12 +83,23 @@ static bool name_value(ra_lowering *base, const char *name, int32_t value)
     return true;
 }
 
+static bool place_layer(ra_program *program, ra_place place)
+{
+    if (!ra_grow(program->context, (void **)&program->places, program->place_count, &program->place_capacity,
+                 sizeof *program->places))
+        return false;
+    program->places[program->place_count++] = place;
+    return true;
+}
+
 static int32_t lower_layer(ra_lowering *base, const resattn_layer *layer, int32_t input, const ra_shape *target)
 {
     const ra_layer_kind *kind = layer->kind;
+    ra_program *program = ((tree_lowering *)base)->program;
+    int32_t first = program->node_count;
     int32_t value = kind->lower ? kind->lower(base, layer, input, target)
                                 : base->emit(base, kind->op, layer, &input, 1, target);
-    if (value < 0)
+    if (value < 0 || !place_layer(program, (ra_place){layer, value, first, program->node_count}))
         return -1;
     bool has_path = layer->name || kind->max_children == 0;
     return has_path && !name_value(base, layer->path, value) ? -1 : value;
@@ -129,6 +140,7 @@ void ra_program_free(ra_program *program)
     ra_free(context, program->nodes);
     ra_free(context, program->values);
     ra_free(context, program->names);
+    ra_free(context, program->places);
     ra_free(context, program->storages);
     ra_free(context, program);
 }
@@ -142,10 +154,18 @@ const ra_name *ra_program_find(const ra_program *program, const char *name)
     return NULL;
 }
 
-int64_t ra_program_multiply_adds(const ra_program *program)
+const ra_place *ra_program_place(const ra_program *program, const resattn_layer *layer)
+{
+    for (int32_t i = 0; i < program->place_count; i++)
+        if (program->places[i].layer == layer)
+            return &program->places[i];
+    return NULL;
+}
+
+int64_t ra_program_multiply_adds(const ra_program *program, int32_t first, int32_t end)
 {
     int64_t total = 0;
-    for (int32_t i = 0; i < program->node_count; i++) {
+    for (int32_t i = first; i < end; i++) {
         const ra_op *op = &program->nodes[i].op;
         if (op->layer->kind->multiply_adds && op->layer->kind->op == op->kind)
             total += op->layer->kind->multiply_adds(op->layer, op->in_shape[0], op->out_shape);

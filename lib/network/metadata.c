@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What belongs to a trained model beside its parameters: class names, input size, normalisation, free texts.
+ * What belongs to a trained model beside its parameters: class names, input size, normalisation, free texts, and how
+ * its numbers are stored.
  */
 #include <math.h>
 #include <string.h>
@@ -243,6 +244,30 @@ const char *resattn_network_text(const resattn_network *network, const char *key
 const char *resattn_network_text_key(const resattn_network *network, int32_t index)
 {
     return network && index >= 0 && index < network->text_count ? network->texts[index].key : NULL;
+}
+
+bool ra_number_type_is_known(resattn_number_type type)
+{
+    if (type >= RESATTN_NUMBER_F32 && type <= RESATTN_NUMBER_BF16)
+        return true;
+    ra_fail(RESATTN_INVALID_ARGUMENT, "the number type is %d, expected %d to %d", (int)type, RESATTN_NUMBER_F32,
+            RESATTN_NUMBER_BF16);
+    return false;
+}
+
+resattn_status resattn_network_set_storage(resattn_network *network, resattn_number_type type)
+{
+    if (!network)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "storage: the network is NULL");
+    if (!ra_number_type_is_known(type))
+        return ra_fail_within("storage");
+    network->storage = type;
+    return RESATTN_OK;
+}
+
+resattn_number_type resattn_network_storage(const resattn_network *network)
+{
+    return network ? network->storage : (resattn_number_type)0;
 }
 
 void ra_metadata_free(resattn_network *network)

@@ -164,6 +164,7 @@ resattn_network *ra_network_new(resattn_builder *builder, resattn_layer *root, i
     network->context = resattn_context_ref(builder->context);
     network->root = root;
     network->in_c = in_channels;
+    network->storage = RESATTN_NUMBER_F32;
     pthread_mutex_init(&network->lock, NULL);
     if (!set_up(network)) {
         ra_unname_layers(root);

@@ -37,6 +37,7 @@ struct resattn_network {
     float *mean, *deviation; /* in_c each */
     ra_text *texts;
     int32_t text_count, text_capacity;
+    resattn_number_type storage; /* of trained parameters in blobs */
 };
 
 /* Shared use (inference, saving) and exclusive use (training, initialising, stepping) of the parameters. False with BUSY recorded,
@@ -51,6 +52,9 @@ resattn_network *ra_network_new(resattn_builder *builder, resattn_layer *root, i
 
 /* Whether a text is well-formed UTF-8, as every string of a network must be to be saved (network/metadata.c). */
 bool ra_text_is_utf8(const char *text);
+
+/* Whether it is one of the three, with the error recorded if not (metadata.c). */
+bool ra_number_type_is_known(resattn_number_type type);
 
 /* Frees class names and texts (metadata.c). */
 void ra_metadata_free(resattn_network *network);

@@ -118,5 +118,34 @@ int64_t resattn_plan_multiply_adds(resattn_plan *plan)
 {
     if (!plan)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "multiply-adds: the plan is NULL"), -1;
-    return ra_program_multiply_adds(plan->program);
+    return ra_program_multiply_adds(plan->program, 0, plan->program->node_count);
+}
+
+static const ra_place *find_place(const resattn_plan *plan, const resattn_layer *layer, const char *what)
+{
+    const ra_place *place = NULL;
+    if (!plan || !layer)
+        ra_fail(RESATTN_INVALID_ARGUMENT, "%s: the %s is NULL", what, plan ? "layer" : "plan");
+    else if (!(place = ra_program_place(plan->program, layer)))
+        ra_fail(RESATTN_NOT_FOUND, "%s: the layer is not in the plan's network", what);
+    return place;
+}
+
+resattn_status resattn_plan_layer_size(resattn_plan *plan, const resattn_layer *layer, int32_t *height, int32_t *width)
+{
+    const ra_place *place = find_place(plan, layer, "size of a layer's output");
+    if (!place)
+        return resattn_last_status();
+    const ra_shape *shape = &plan->program->values[place->value].shape;
+    if (height)
+        *height = shape->h;
+    if (width)
+        *width = shape->w;
+    return RESATTN_OK;
+}
+
+int64_t resattn_plan_layer_multiply_adds(resattn_plan *plan, const resattn_layer *layer)
+{
+    const ra_place *place = find_place(plan, layer, "multiply-adds of a layer");
+    return place ? ra_program_multiply_adds(plan->program, place->first, place->end) : -1;
 }

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Classifies pictures of any size.
+ */
+#include "classifier.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bitmap.h"
+#include "errors.h"
+
+/* A network should give one number a class and picture. */
+static int check_output(resattn_plan *plan, const resattn_network *network)
+{
+    int32_t height, width;
+    if (resattn_network_in_channels(network) != 3)
+        return complain("the network takes images of %d channels, expected 3",
+                        (int)resattn_network_in_channels(network));
+    if (resattn_plan_layer_size(plan, resattn_network_root(network), &height, &width))
+        return complain_library();
+    if (height != 1 || width != 1)
+        return complain("the network gives a map of %d x %d, expected one number a class", (int)height, (int)width);
+    return 0;
+}
+
+static int open_session(struct classifier *classifier, resattn_network *network, int32_t capacity, int32_t side)
+{
+    resattn_plan *plan = resattn_plan_new(network, RESATTN_INFERENCE, capacity, side, side);
+    if (!plan)
+        return complain_library();
+    int result = check_output(plan, network);
+    if (!result && !(classifier->session = resattn_session_new(plan)))
+        result = complain_library();
+    resattn_plan_free(plan);
+    return result;
+}
+
+static int ends_with_softmax(const resattn_layer *layer)
+{
+    while (strcmp(resattn_layer_kind(layer), "sequential") == 0)
+        layer = resattn_layer_child(layer, resattn_layer_child_count(layer) - 1);
+    return strcmp(resattn_layer_kind(layer), "softmax") == 0;
+}
+
+int classifier_open(struct classifier *classifier, resattn_network *network, int32_t capacity, int32_t short_side,
+                    int32_t side)
+{
+    memset(classifier, 0, sizeof *classifier);
+    classifier->classes = resattn_network_out_channels(network);
+    classifier->short_side = short_side;
+    classifier->softmaxed = ends_with_softmax(resattn_network_root(network));
+    classifier->probabilities = calloc((size_t)capacity * (size_t)classifier->classes, sizeof(float));
+    int result = classifier->probabilities ? 0 : complain("no memory for %d answers", (int)capacity);
+    if (!result)
+        result = open_session(classifier, network, capacity, side);
+    if (!result)
+        result = batch_init(&classifier->batch, resattn_network_context(network), capacity, side);
+    if (result)
+        classifier_close(classifier);
+    return result;
+}
+
+void classifier_close(struct classifier *classifier)
+{
+    batch_free(&classifier->batch);
+    resattn_session_free(classifier->session);
+    free(classifier->probabilities);
+    memset(classifier, 0, sizeof *classifier);
+}
+
+int classifier_put(struct classifier *classifier, int32_t place, const char *path)
+{
+    struct batch *batch = &classifier->batch;
+    struct bitmap bitmap;
+    if (bitmap_read(&bitmap, path))
+        return -1;
+    size_t image = (size_t)batch->side * (size_t)batch->side * 3;
+    int result = bitmap_fit(&bitmap, classifier->short_side, batch->side, batch->pixels + (size_t)place * image);
+    bitmap_free(&bitmap);
+    return result;
+}
+
+static void softmax(float *values, int32_t count)
+{
+    float largest = values[0];
+    double sum = 0;
+    for (int32_t i = 1; i < count; i++)
+        largest = fmaxf(largest, values[i]);
+    for (int32_t i = 0; i < count; i++)
+        sum += exp((double)values[i] - largest);
+    for (int32_t i = 0; i < count; i++)
+        values[i] = (float)(exp((double)values[i] - largest) / sum);
+}
+
+int classifier_run(struct classifier *classifier, int32_t count)
+{
+    const resattn_tensor *input = batch_tensor(&classifier->batch, count);
+    if (!input)
+        return -1;
+    if (resattn_session_forward(classifier->session, input) ||
+        resattn_tensor_read(resattn_session_output(classifier->session, NULL), RESATTN_CHANNELS_FIRST,
+                            classifier->probabilities, (int64_t)count * classifier->classes))
+        return complain_library();
+    for (int32_t i = 0; i < count && !classifier->softmaxed; i++)
+        softmax(classifier->probabilities + (size_t)i * (size_t)classifier->classes, classifier->classes);
+    return 0;
+}
+
+void top_classes(const float *values, int32_t classes, int32_t k, int32_t *top)
+{
+    int32_t found = 0;
+    for (int32_t c = 0; c < classes; c++) {
+        int32_t place = found;
+        while (place > 0 && values[c] > values[top[place - 1]])
+            place--;
+        if (place >= k)
+            continue;
+        found += found < k;
+        memmove(top + place + 1, top + place, (size_t)(found - 1 - place) * sizeof *top);
+        top[place] = c;
+    }
+}
+
+int is_in_top(const float *values, int32_t classes, int32_t k, int32_t label)
+{
+    int32_t before = 0;
+    for (int32_t c = 0; c < classes; c++)
+        before += values[c] > values[label] || (values[c] == values[label] && c < label);
+    return before < k && !isnan(values[label]);
+}

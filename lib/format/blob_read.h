@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Loading a blob: what its parts share.
+ */
+#ifndef RA_BLOB_READ_H
+#define RA_BLOB_READ_H
+
+#include "format/format.h"
+
+/* ---- chunks (blob_chunk.c) ---- */
+
+typedef struct ra_chunk {
+    char type[5];
+    uint64_t at, left; /* where it begins; bytes of the payload that have not been taken */
+    uLong crc;
+} ra_chunk;
+
+/* Takes the head of the next chunk. All of these: false with the error recorded. */
+bool ra_chunk_begin(ra_source *source, ra_chunk *chunk);
+/* Takes bytes of the payload that are available. */
+void ra_chunk_take(ra_source *source, ra_chunk *chunk, size_t size);
+/* How much of the payload can be looked at now: at least a byte if any is left. 0 after an error. */
+size_t ra_chunk_look(ra_source *source, const ra_chunk *chunk);
+/* Takes the rest of the payload and compares the checksum. */
+bool ra_chunk_end(ra_source *source, ra_chunk *chunk);
+/*
+ * Ends a chunk whose content was refused; always false. If the checksum is wrong too, then that is the reason to tell;
+ * otherwise the error that was recorded stays, as what the builder and the setters call an argument is damage here.
+ */
+bool ra_chunk_refuse(ra_source *source, ra_chunk *chunk);
+
+/* ---- tensors (blob_tensors.c) ---- */
+
+/* A parameter of the network, and whether its tensor has been read. */
+typedef struct ra_slot {
+    ra_param *param;
+    bool filled;
+} ra_slot;
+
+typedef struct ra_tensor_loader {
+    resattn_context *context;
+    ra_source *source;
+    resattn_network *network;
+    ra_slot *slots; /* sorted by name */
+    ra_crew crew;
+    ra_unpacker **unpackers; /* one for each lane */
+    struct ra_batch *batch;
+    unsigned char *planes; /* of a batch */
+    size_t planes_size;
+    int32_t storage; /* the type of the trained parameters; 0 before the first, -1 if they differ */
+} ra_tensor_loader;
+
+/* Once there is a network. False with the error recorded. */
+bool ra_tensors_begin(ra_tensor_loader *loader, resattn_context *context, ra_source *source, resattn_network *network);
+/*
+ * Reads as many tensors as follow each other and fit into a batch, by all threads. `*any`: whether there were any,
+ * otherwise the next chunk is another one, or too large for a batch, or not in order. False with the error recorded.
+ */
+bool ra_tensors_read_batch(ra_tensor_loader *loader, bool *any);
+/* Reads the payload of a chunk of any size; the caller ends the chunk. */
+bool ra_tensors_read(ra_tensor_loader *loader, ra_chunk *chunk);
+/* Whether none is missing; then the network knows how it was stored. */
+bool ra_tensors_finish(ra_tensor_loader *loader);
+void ra_tensors_end(ra_tensor_loader *loader);
+
+#endif

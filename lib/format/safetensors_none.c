@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * In the place of the other safetensors_*.c in a build without a JSON library.
+ */
+#include "format/safetensors.h"
+
+static resattn_status refuse(void)
+{
+    return ra_fail(RESATTN_UNSUPPORTED, "this build of the library has no JSON library, so no safetensors files");
+}
+
+resattn_status ra_safetensors_load(resattn_network *network, const char *path, const char *prefix, int32_t flags,
+                                   resattn_weights_report **report)
+{
+    (void)network;
+    (void)path;
+    (void)prefix;
+    (void)flags;
+    *report = NULL;
+    return refuse();
+}
+
+resattn_status ra_safetensors_save(resattn_network *network, const char *path, resattn_number_type type)
+{
+    (void)network;
+    (void)path;
+    (void)type;
+    return refuse();
+}
