@@ -42,6 +42,33 @@ static const char help[] = "Usage: quickstart [OPTION]...\n"
                            "  --picture FILE  a PNG of images and masks (default shapes.png or cifar10.png)\n"
                            "  --help          this text\n";
 
+static int parse_option(void *user, int option)
+{
+    struct settings *settings = user;
+    switch (option) {
+    case 'd':
+        settings->data = optarg;
+        return 0;
+    case 'e':
+        return option_int("epochs", optarg, 1, 100000, &settings->epochs);
+    case 't':
+        return option_int("threads", optarg, 0, 1024, &settings->threads);
+    case 's':
+        return option_seed("seed", optarg, &settings->seed);
+    case 'o':
+        settings->out = optarg;
+        return 0;
+    case 'p':
+        settings->picture = optarg;
+        return 0;
+    case 'l':
+        settings->linear = 1;
+        return 0;
+    default:
+        return -1;
+    }
+}
+
 /* Returns 0 to go on, 1 after --help, -1 after printing what is wrong. */
 static int parse(struct settings *settings, int argc, char **argv)
 {
@@ -55,37 +82,7 @@ static int parse(struct settings *settings, int argc, char **argv)
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     *settings = (struct settings){.data = "shapes", .seed = 1};
-    int option, result = 0;
-    while (!result && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (option) {
-        case 'd':
-            settings->data = optarg;
-            break;
-        case 'e':
-            result = option_int("epochs", optarg, 1, 100000, &settings->epochs);
-            break;
-        case 't':
-            result = option_int("threads", optarg, 0, 1024, &settings->threads);
-            break;
-        case 's':
-            result = option_seed("seed", optarg, &settings->seed);
-            break;
-        case 'o':
-            settings->out = optarg;
-            break;
-        case 'p':
-            settings->picture = optarg;
-            break;
-        case 'l':
-            settings->linear = 1;
-            break;
-        case 'h':
-            fputs(help, stdout);
-            return 1;
-        default:
-            return -1;
-        }
-    }
+    int result = options_read(argc, argv, options, help, parse_option, settings);
     if (!result && optind < argc)
         result = complain("unexpected argument '%s'", argv[optind]);
     int shapes = data_is_shapes(settings->data);

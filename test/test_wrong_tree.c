@@ -19,29 +19,6 @@ static void tear_down(void)
     resattn_context_unref(context);
 }
 
-static resattn_layer *sequence(resattn_builder *b, const char *name, resattn_layer *first, resattn_layer *second)
-{
-    resattn_layer *layer = resattn_sequential_new(b, name);
-    resattn_add(layer, first);
-    resattn_add(layer, second);
-    return layer;
-}
-
-static resattn_layer *attention(resattn_builder *b, const char *name, resattn_layer *trunk, resattn_layer *mask)
-{
-    resattn_attention *module = resattn_attention_new(b, name);
-    if (trunk != NULL)
-        resattn_attention_set_trunk(module, trunk);
-    if (mask != NULL)
-        resattn_attention_set_mask(module, mask);
-    return resattn_attention_layer(module);
-}
-
-static resattn_layer *conv(resattn_builder *b, const char *name, int32_t channels)
-{
-    return resattn_conv2d_new(b, name, channels, 1, 1, 0);
-}
-
 static resattn_layer *used_twice(resattn_builder *b)
 {
     resattn_layer *layer = conv(b, "twice", 3);

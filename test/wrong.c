@@ -33,3 +33,26 @@ void wrong_null(const void *answer, resattn_status expected, const char *text, c
     ck_assert_msg(answer == NULL, "%s: answers something, expected NULL", call);
     check_error(expected, text, call);
 }
+
+resattn_layer *sequence(resattn_builder *b, const char *name, resattn_layer *first, resattn_layer *second)
+{
+    resattn_layer *layer = resattn_sequential_new(b, name);
+    resattn_add(layer, first);
+    resattn_add(layer, second);
+    return layer;
+}
+
+resattn_layer *attention(resattn_builder *b, const char *name, resattn_layer *trunk, resattn_layer *mask)
+{
+    resattn_attention *module = resattn_attention_new(b, name);
+    if (trunk != NULL)
+        resattn_attention_set_trunk(module, trunk);
+    if (mask != NULL)
+        resattn_attention_set_mask(module, mask);
+    return resattn_attention_layer(module);
+}
+
+resattn_layer *conv(resattn_builder *b, const char *name, int32_t channels)
+{
+    return resattn_conv2d_new(b, name, channels, 1, 1, 0);
+}

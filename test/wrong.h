@@ -19,6 +19,11 @@ void wrong_before(void);
 void wrong_status(resattn_status answer, resattn_status expected, const char *text, const char *call);
 void wrong_null(const void *answer, resattn_status expected, const char *text, const char *call);
 
+/* Two layers one after the other, a module of branches that may be NULL, a 1x1 convolution. */
+resattn_layer *sequence(resattn_builder *b, const char *name, resattn_layer *first, resattn_layer *second);
+resattn_layer *attention(resattn_builder *b, const char *name, resattn_layer *trunk, resattn_layer *mask);
+resattn_layer *conv(resattn_builder *b, const char *name, int32_t channels);
+
 /* The call answers `expected`, and the message has `text` in it. */
 #define REFUSED(expected, text, call)                                                                                  \
     do {                                                                                                               \

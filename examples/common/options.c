@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Numbers on the command line.
+ * Options on the command line.
  */
 #include "options.h"
 
 #include <ctype.h>
 #include <errno.h>
+#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +42,20 @@ int option_real(const char *option, const char *text, double smallest, double la
     if (end == text || *end || !isfinite(number) || number < smallest || number > largest)
         return complain("--%s is '%s', expected %g to %g", option, text, smallest, largest);
     *value = number;
+    return 0;
+}
+
+int options_read(int argc, char **argv, const struct option *options, const char *help, option_fn take, void *settings)
+{
+    int option;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == 'h') {
+            fputs(help, stdout);
+            return 1;
+        }
+        if (take(settings, option))
+            return -1;
+    }
     return 0;
 }
 

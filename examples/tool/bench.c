@@ -152,8 +152,9 @@ static int run(const struct settings *settings)
     return result ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int parse_option(struct settings *settings, int option)
+static int parse_option(void *user, int option)
 {
+    struct settings *settings = user;
     switch (option) {
     case 'm':
         settings->model = optarg;
@@ -188,14 +189,9 @@ int command_bench(int argc, char **argv)
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     struct settings settings = {.batch = 1, .runs = 5};
-    int option, wrong = 0;
-    while (!wrong && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(help, stdout);
-            return EXIT_SUCCESS;
-        }
-        wrong = parse_option(&settings, option);
-    }
+    int wrong = options_read(argc, argv, options, help, parse_option, &settings);
+    if (wrong > 0)
+        return EXIT_SUCCESS;
     if (!wrong && optind < argc)
         wrong = complain("unexpected argument '%s'", argv[optind]);
     if (!wrong && !settings.model)

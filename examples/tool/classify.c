@@ -107,15 +107,12 @@ static int run(struct settings *settings)
     resattn_context *context = tool_context(settings->threads, 0);
     resattn_network *network = context ? tool_network(context, settings->model, 0) : NULL;
     int32_t side = network ? tool_side(network, settings->model, settings->side) : 0;
-    int result = side > 0 ? 0 : -1;
+    int32_t short_side = side > 0 ? tool_short_side(settings->short_side, side) : 0;
+    int result = short_side > 0 ? 0 : -1;
     if (settings->batch > settings->file_count)
         settings->batch = settings->file_count;
-    if (!result && settings->short_side && settings->short_side < side)
-        result = complain("--resize is %d, expected at least the %d pixels that are cut out", (int)settings->short_side,
-                          (int)side);
     if (!result)
-        result = classifier_open(&classifier, network, settings->batch,
-                                 settings->short_side ? settings->short_side : side, side);
+        result = classifier_open(&classifier, network, settings->batch, short_side, side);
     if (!result) {
         result = classify(&classifier, settings);
         classifier_close(&classifier);
@@ -125,8 +122,9 @@ static int run(struct settings *settings)
     return result ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int parse_option(struct settings *settings, int option)
+static int parse_option(void *user, int option)
 {
+    struct settings *settings = user;
     switch (option) {
     case 'k':
         return option_int("top", optarg, 1, 1000, &settings->top);
@@ -154,14 +152,9 @@ int command_classify(int argc, char **argv)
         {"batch", required_argument, NULL, 'b'}, {"threads", required_argument, NULL, 't'},
         {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0}};
     struct settings settings = {.top = 5, .batch = 8};
-    int option, wrong = 0;
-    while (!wrong && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(help, stdout);
-            return EXIT_SUCCESS;
-        }
-        wrong = parse_option(&settings, option);
-    }
+    int wrong = options_read(argc, argv, options, help, parse_option, &settings);
+    if (wrong > 0)
+        return EXIT_SUCCESS;
     if (!wrong && argc - optind < 2)
         wrong = complain("expected a network and at least one picture");
     if (wrong)

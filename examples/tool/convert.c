@@ -204,8 +204,9 @@ static int parse_colours(const char *option, const char *text, float values[3])
     return complain("--%s is '%s', expected three numbers as in 0.485,0.456,0.406", option, text);
 }
 
-static int parse_option(struct settings *settings, int option)
+static int parse_option(void *user, int option)
 {
+    struct settings *settings = user;
     switch (option) {
     case 'm':
         settings->model = optarg;
@@ -257,14 +258,9 @@ int command_convert(int argc, char **argv)
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     struct settings settings = {.level = RESATTN_DEFAULT_LEVEL};
-    int option, wrong = 0;
-    while (!wrong && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(help, stdout);
-            return EXIT_SUCCESS;
-        }
-        wrong = parse_option(&settings, option);
-    }
+    int wrong = options_read(argc, argv, options, help, parse_option, &settings);
+    if (wrong > 0)
+        return EXIT_SUCCESS;
     if (!wrong && optind + 2 != argc)
         wrong = complain("%d files, expected two: IN and OUT", argc - optind);
     if (!wrong && !settings.model && (settings.prefix || settings.flags))

@@ -95,8 +95,9 @@ static int run(const char *path, const char *data, int32_t threads)
     return result ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int parse_option(struct settings *settings, int option)
+static int parse_option(void *user, int option)
 {
+    struct settings *settings = user;
     switch (option) {
     case 'd':
         settings->data = optarg;
@@ -124,14 +125,9 @@ int command_eval(int argc, char **argv)
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     struct settings settings = {.batch = 16};
-    int option, wrong = 0;
-    while (!wrong && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(help, stdout);
-            return EXIT_SUCCESS;
-        }
-        wrong = parse_option(&settings, option);
-    }
+    int wrong = options_read(argc, argv, options, help, parse_option, &settings);
+    if (wrong > 0)
+        return EXIT_SUCCESS;
     if (!wrong && optind + 1 != argc)
         wrong = complain("%d files, expected one", argc - optind);
     if (!wrong && !settings.data)

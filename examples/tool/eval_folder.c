@@ -103,10 +103,9 @@ int tool_eval_folder(resattn_network *network, const char *name, const char *pat
     side = tool_side(network, name, side);
     if (side == 0)
         return -1;
+    short_side = tool_short_side(short_side, side);
     if (short_side == 0)
-        short_side = side;
-    if (short_side < side)
-        return complain("--resize is %d, expected at least the %d pixels that are cut out", (int)short_side, (int)side);
+        return -1;
     if (folder_read(&folder, path, network, &by_name))
         return -1;
     if (!by_name)

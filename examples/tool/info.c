@@ -148,6 +148,27 @@ static int print_network(const struct settings *settings, const char *name)
     return result ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+static int parse_option(void *user, int option)
+{
+    struct settings *settings = user;
+    switch (option) {
+    case 's':
+        return option_int("size", optarg, 1, 1 << 16, &settings->side);
+    case 'b':
+        return option_int("batch", optarg, 1, 1 << 20, &settings->batch);
+    case 'c':
+        return option_int("classes", optarg, 1, 1 << 20, &settings->classes);
+    case 'l':
+        settings->layers = 1;
+        return 0;
+    case 'd':
+        settings->dot = 1;
+        return 0;
+    default:
+        return -1;
+    }
+}
+
 int command_info(int argc, char **argv)
 {
     static const struct option options[] = {{"size", required_argument, NULL, 's'},
@@ -158,32 +179,9 @@ int command_info(int argc, char **argv)
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     struct settings settings = {.batch = 1};
-    int option, wrong = 0;
-    while (!wrong && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (option) {
-        case 's':
-            wrong = option_int("size", optarg, 1, 1 << 16, &settings.side);
-            break;
-        case 'b':
-            wrong = option_int("batch", optarg, 1, 1 << 20, &settings.batch);
-            break;
-        case 'c':
-            wrong = option_int("classes", optarg, 1, 1 << 20, &settings.classes);
-            break;
-        case 'l':
-            settings.layers = 1;
-            break;
-        case 'd':
-            settings.dot = 1;
-            break;
-        case 'h':
-            fputs(help, stdout);
-            return EXIT_SUCCESS;
-        default:
-            wrong = -1;
-            break;
-        }
-    }
+    int wrong = options_read(argc, argv, options, help, parse_option, &settings);
+    if (wrong > 0)
+        return EXIT_SUCCESS;
     if (!wrong && optind + 1 < argc)
         wrong = complain("unexpected argument '%s'", argv[optind + 1]);
     if (!wrong && optind == argc && (settings.layers || settings.dot))

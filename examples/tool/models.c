@@ -151,20 +151,34 @@ static int is_in_table(const char *model)
     return 0;
 }
 
+struct settings {
+    int all, csv;
+};
+
+static int parse_option(void *user, int option)
+{
+    struct settings *settings = user;
+    switch (option) {
+    case 'a':
+        settings->all = 1;
+        return 0;
+    case 'c':
+        settings->csv = 1;
+        return 0;
+    default:
+        return -1;
+    }
+}
+
 int command_models(int argc, char **argv)
 {
     static const struct option options[] = {
         {"all", no_argument, NULL, 'a'}, {"csv", no_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
-    int all = 0, csv = 0, option, wrong = 0;
-    while (!wrong && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(help, stdout);
-            return EXIT_SUCCESS;
-        }
-        all |= option == 'a';
-        csv |= option == 'c';
-        wrong = option == '?';
-    }
+    struct settings settings = {0};
+    int wrong = options_read(argc, argv, options, help, parse_option, &settings);
+    if (wrong > 0)
+        return EXIT_SUCCESS;
+    int all = settings.all, csv = settings.csv;
     for (int i = optind; i < argc && !wrong; i++)
         if (!(all ? resattn_model_input_size(argv[i]) > 0 : is_in_table(argv[i])))
             wrong = complain("'%s' is not %s", argv[i], all ? "a network's name" : "in the table");

@@ -88,3 +88,13 @@ int32_t tool_side(const resattn_network *network, const char *name, int32_t want
         complain("%s: the network does not tell the size of its images; give --size", name);
     return side;
 }
+
+int32_t tool_short_side(int32_t wanted, int32_t side)
+{
+    if (wanted == 0)
+        return side;
+    if (wanted >= side)
+        return wanted;
+    complain("--resize is %d, expected at least the %d pixels that are cut out", (int)wanted, (int)side);
+    return 0;
+}

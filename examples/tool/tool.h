@@ -36,6 +36,10 @@ resattn_network *tool_load(resattn_context *context, const char *path);
  * printing that nothing does. */
 int32_t tool_side(const resattn_network *network, const char *name, int32_t wanted);
 
+/* The shorter side to which pictures are scaled before side x side is cut out: `wanted` unless it is 0, else `side`; 0
+ * after printing that it is too short. */
+int32_t tool_short_side(int32_t wanted, int32_t side);
+
 /* eval, for a folder with a folder of pictures for each class. Returns 0, or -1 after printing why not. */
 int tool_eval_folder(resattn_network *network, const char *name, const char *path, int32_t batch, int32_t short_side,
                      int32_t side);

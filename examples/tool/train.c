@@ -53,8 +53,9 @@ static int parse_schedule(const char *name, enum trainer_schedule *schedule)
     return complain("--schedule is '%s', expected one-cycle, cosine or step", name);
 }
 
-static int parse_option(struct settings *settings, int option)
+static int parse_option(void *user, int option)
 {
+    struct settings *settings = user;
     struct trainer *trainer = &settings->trainer;
     switch (option) {
     case 'm':
@@ -116,16 +117,8 @@ static int parse(struct settings *settings, int argc, char **argv)
         {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
     *settings = (struct settings){.out = "trained.resattn"};
     settings->trainer = (struct trainer){.epochs = 30, .batch = 64, .rate = 0.1, .weight_decay = 5e-4, .seed = 1};
-    int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(help, stdout);
-            return 1;
-        }
-        if (parse_option(settings, option))
-            return -1;
-    }
-    return check(settings, argc, argv);
+    int result = options_read(argc, argv, options, help, parse_option, settings);
+    return result ? result : check(settings, argc, argv);
 }
 
 static int report(resattn_network *network, const struct settings *settings, const struct images *test)

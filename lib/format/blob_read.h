@@ -41,7 +41,7 @@ typedef struct ra_tensor_loader {
     resattn_context *context;
     ra_source *source;
     resattn_network *network;
-    ra_slot *slots; /* sorted by name */
+    ra_slot *slots; /* one for each parameter */
     ra_crew crew;
     ra_unpacker **unpackers; /* one for each lane */
     struct ra_batch *batch;

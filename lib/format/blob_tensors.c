@@ -6,7 +6,6 @@
  * The threads only find out whether a tensor is in order. One that is not is gone through once more, in pieces, by the
  * calling thread, which can record what is wrong with it.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "format/blob_read.h"
@@ -14,18 +13,6 @@
 enum { BATCH_MOST = 256 };
 
 /* ---- the head of a tensor ---- */
-
-static int compare_slots(const void *a, const void *b)
-{
-    const ra_slot *left = a, *right = b;
-    return strcmp(left->param->name, right->param->name);
-}
-
-static int compare_name(const void *name, const void *member)
-{
-    const ra_slot *slot = member;
-    return strcmp(name, slot->param->name);
-}
 
 static bool check_shape(const ra_param *param, int32_t rank, const int64_t *shape)
 {
@@ -40,9 +27,10 @@ static bool check_shape(const ra_param *param, int32_t rank, const int64_t *shap
 
 static ra_slot *find_slot(ra_tensor_loader *l, const char *name, uint32_t type)
 {
-    ra_slot *found = bsearch(name, l->slots, (size_t)l->network->param_count, sizeof *l->slots, compare_name);
-    if (!found)
+    int32_t index = ra_network_find(l->network, name);
+    if (index < 0)
         return ra_fail_null(RESATTN_BAD_FORMAT, "tensor %s: the tree has no such parameter", name);
+    ra_slot *found = &l->slots[index];
     if (found->filled)
         return ra_fail_null(RESATTN_BAD_FORMAT, "damaged: tensor %s twice", name);
     if (!found->param->trained && type != RESATTN_NUMBER_F32)
@@ -277,7 +265,6 @@ bool ra_tensors_begin(ra_tensor_loader *l, resattn_context *context, ra_source *
         l->slots[i].param = network->params[i];
         bytes += (uint64_t)network->params[i]->elements * sizeof(float);
     }
-    qsort(l->slots, count, sizeof *l->slots, compare_slots);
     if (!ra_crew_begin(&l->crew, context, bytes))
         return false;
     l->unpackers = ra_alloc(context, (size_t)l->crew.lanes, sizeof *l->unpackers);
@@ -292,8 +279,9 @@ bool ra_tensors_begin(ra_tensor_loader *l, resattn_context *context, ra_source *
 bool ra_tensors_finish(ra_tensor_loader *l)
 {
     for (int32_t i = 0; i < l->network->param_count; i++) {
-        if (!l->slots[i].filled) {
-            ra_fail(RESATTN_BAD_FORMAT, "damaged: tensor %s is missing", l->slots[i].param->name);
+        const ra_param_name *next = &l->network->param_names[i];
+        if (!l->slots[next->index].filled) {
+            ra_fail(RESATTN_BAD_FORMAT, "damaged: tensor %s is missing", next->name);
             return false;
         }
     }

@@ -7,7 +7,6 @@
  * network's order, and copied into the network when all are there. Mapping the file would spare that copy, but a mapped
  * file that shrinks ends the process.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "format/safetensors.h"
@@ -37,8 +36,7 @@ typedef struct loader {
     int32_t flags;
     ra_safetensors file;
     resattn_weights_report *report;
-    slot *slots;   /* in the order of the tree */
-    slot **sorted; /* by name */
+    slot *slots; /* one for each parameter */
     float *staged;
     piece *pieces;
     int32_t piece_count;
@@ -48,18 +46,6 @@ typedef struct loader {
 } loader;
 
 /* ---- which tensor is for which parameter ---- */
-
-static int compare_slots(const void *a, const void *b)
-{
-    const slot *left = *(slot *const *)a, *right = *(slot *const *)b;
-    return strcmp(left->param->name, right->param->name);
-}
-
-static int compare_name(const void *name, const void *member)
-{
-    const slot *s = *(slot *const *)member;
-    return strcmp(name, s->param->name);
-}
 
 /* The last layer that has trained parameters. */
 static const resattn_layer *find_head(const resattn_network *network)
@@ -77,8 +63,7 @@ static bool make_slots(loader *l)
     resattn_context *context = l->network->context;
     size_t count = (size_t)l->network->param_count;
     l->slots = ra_alloc(context, count, sizeof *l->slots);
-    l->sorted = l->slots ? ra_alloc(context, count, sizeof *l->sorted) : NULL;
-    if (!l->sorted)
+    if (!l->slots)
         return false;
     const resattn_layer *head = find_head(l->network);
     for (size_t i = 0; i < count; i++) {
@@ -86,9 +71,7 @@ static bool make_slots(loader *l)
         l->slots[i].param = param;
         for (int32_t j = 0; head && j < head->param_count; j++)
             l->slots[i].head = l->slots[i].head || param == &head->params[j];
-        l->sorted[i] = &l->slots[i];
     }
-    qsort(l->sorted, count, sizeof *l->sorted, compare_slots);
     return true;
 }
 
@@ -97,8 +80,8 @@ static slot *find_slot(const loader *l, const char *name)
     size_t length = strlen(l->prefix);
     if (strncmp(name, l->prefix, length) == 0)
         name += length;
-    slot **found = bsearch(name, l->sorted, (size_t)l->network->param_count, sizeof *l->sorted, compare_name);
-    return found ? *found : NULL;
+    int32_t index = ra_network_find(l->network, name);
+    return index < 0 ? NULL : &l->slots[index];
 }
 
 /* A counter that PyTorch keeps beside the statistics of a batch norm, and never computes with. */
@@ -287,7 +270,6 @@ resattn_status ra_safetensors_load(resattn_network *network, const char *path, c
     ra_free(context, l.buffers);
     ra_free(context, l.pieces);
     ra_free(context, l.staged);
-    ra_free(context, (void *)l.sorted);
     ra_free(context, l.slots);
     ra_safetensors_close(&l.file);
     return status;

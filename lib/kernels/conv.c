@@ -57,8 +57,8 @@ bool ra_conv_forward_work(const ra_conv *conv, int32_t n, int32_t workers, bool 
 {
     if (ra_conv_is_direct(conv))
         return ra_direct_work(conv, n, prepared ? 0 : 1, bytes);
-    ra_tiling tiling = forward_tiling(conv, n);
     ra_extent extent = forward_extent(conv, n);
+    ra_tiling tiling = ra_tiling_choose(&extent);
     ra_tiling_bounds most = ra_tiling_most(&extent);
     size_t shared = ra_line((size_t)most.whole_rows * (size_t)ra_conv_taps(conv) * (size_t)conv->in_c);
     if (!prepared)

@@ -50,12 +50,22 @@ static int64_t most_whole_rows(const ra_extent *extent)
     return extent->gathered && extent->copies == 1 ? MOST_WHOLE / ra_product(extent->depth, extent->taps) : 0;
 }
 
+/* What of the depth one step of a tile takes: all, where the rows lie in memory or `whole` gathers them at once. */
+static void cut_depth(const ra_extent *extent, bool whole, ra_tiling *tiling)
+{
+    int32_t depth = extent->depth;
+    tiling->channels = extent->gathered && !whole ? equal_part(depth, STEP_DEPTH) : depth;
+    tiling->taps = extent->one_tap || tiling->channels < depth ? 1
+                   : whole                                     ? (int32_t)extent->taps
+                                                               : equal_part(extent->taps, STEP_DEPTH / depth);
+}
+
 /* Of the cuts that give enough tasks, the one with the least copying is taken. */
 ra_tiling ra_tiling_choose(const ra_extent *extent)
 {
     int64_t rows = extent->rows, taps = extent->taps, copies = extent->copies;
     int32_t columns = extent->columns, depth = extent->depth;
-    bool one_tap = extent->one_tap, gathered = extent->gathered;
+    bool gathered = extent->gathered;
     ra_tiling best = {.rows = 1, .columns = 1, .gathered = gathered};
     int64_t weights = ra_product(ra_product(columns, depth), taps);
     int64_t work = ra_product(ra_product(weights, rows), copies) / TASK_WORK;
@@ -78,10 +88,7 @@ ra_tiling ra_tiling_choose(const ra_extent *extent)
     best.row_tiles = ra_div_up(rows, best.rows);
     best.column_tiles = (int32_t)ra_div_up(columns, best.columns);
     best.whole = few && best.column_tiles > 1;
-    best.channels = gathered && !best.whole ? equal_part(depth, STEP_DEPTH) : depth;
-    best.taps = one_tap || best.channels < depth ? 1
-                : best.whole                     ? (int32_t)taps
-                                                 : equal_part(taps, STEP_DEPTH / depth);
+    cut_depth(extent, best.whole, &best);
     return best;
 }
 
@@ -105,10 +112,9 @@ ra_tiling_bounds ra_tiling_most(const ra_extent *extent)
     ra_tiling_bounds most = {.tile = rows * smaller(extent->columns, MOST_COLUMNS)};
     if (!extent->gathered)
         return most;
-    int32_t channels = equal_part(extent->depth, STEP_DEPTH);
-    bool one_tap = extent->one_tap || channels < extent->depth;
-    int32_t taps = one_tap ? 1 : equal_part(extent->taps, STEP_DEPTH / extent->depth);
-    most.scratch = ra_line((size_t)rows * (size_t)taps * (size_t)channels);
+    ra_tiling largest = {.rows = (int32_t)rows, .gathered = true};
+    cut_depth(extent, false, &largest);
+    most.scratch = ra_tiling_scratch(&largest);
     most.whole_rows = extent->columns > COLUMN_UNIT ? few : 0; /* else there is one column of tiles */
     return most;
 }

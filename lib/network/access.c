@@ -60,10 +60,10 @@ int32_t resattn_network_find_parameter(const resattn_network *network, const cha
 {
     if (!network || !name)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "find parameter: the %s is NULL", network ? "name" : "network"), -1;
-    for (int32_t i = 0; i < network->param_count; i++)
-        if (!strcmp(network->params[i]->name, name))
-            return i;
-    return ra_fail(RESATTN_NOT_FOUND, "%.200s: the network has no parameter of this name", name), -1;
+    int32_t index = ra_network_find(network, name);
+    if (index < 0)
+        ra_fail(RESATTN_NOT_FOUND, "%.200s: the network has no parameter of this name", name);
+    return index;
 }
 
 resattn_tensor *resattn_network_parameter(resattn_network *network, int32_t index)

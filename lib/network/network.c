@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "layers/kinds.h"
@@ -56,6 +57,31 @@ static int64_t list_params(resattn_network *network)
     return elements;
 }
 
+static int compare_param_names(const void *a, const void *b)
+{
+    return strcmp(((const ra_param_name *)a)->name, ((const ra_param_name *)b)->name);
+}
+
+static bool sort_param_names(resattn_network *network)
+{
+    size_t count = (size_t)network->param_count;
+    network->param_names = ra_alloc(network->context, count, sizeof *network->param_names);
+    if (!network->param_names)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        network->param_names[i] = (ra_param_name){network->params[i]->name, (int32_t)i};
+    qsort(network->param_names, count, sizeof *network->param_names, compare_param_names);
+    return true;
+}
+
+int32_t ra_network_find(const resattn_network *network, const char *name)
+{
+    ra_param_name wanted = {.name = name};
+    const ra_param_name *found = bsearch(&wanted, network->param_names, (size_t)network->param_count,
+                                         sizeof *network->param_names, compare_param_names);
+    return found ? found->index : -1;
+}
+
 static void place_params(resattn_network *network, float *memory, bool gradients)
 {
     for (int32_t i = 0; i < network->param_count; i++) {
@@ -85,7 +111,7 @@ static bool set_up(resattn_network *network)
     if (!ra_names_differ(network->root, layer_count))
         return false;
     int64_t elements = list_params(network);
-    if (elements < 0 || !(network->values = ra_alloc(network->context, (size_t)elements, sizeof(float))))
+    if (elements < 0 || !sort_param_names(network) || !(network->values = ra_alloc(network->context, (size_t)elements, sizeof(float))))
         return false;
     network->mean = ra_alloc(network->context, (size_t)network->in_c, sizeof(float));
     network->deviation = ra_alloc(network->context, (size_t)network->in_c, sizeof(float));
@@ -122,6 +148,7 @@ static void free_network(resattn_network *network)
     }
     ra_metadata_free(network);
     ra_free(context, network->params);
+    ra_free(context, network->param_names);
     ra_free(context, network->attentions);
     ra_free(context, network->values);
     ra_free(context, network->gradients);

@@ -11,6 +11,12 @@
 #include "layers/layer.h"
 #include "resattn/network.h"
 
+/* A parameter in the list that is sorted by name. */
+typedef struct ra_param_name {
+    const char *name;
+    int32_t index;
+} ra_param_name;
+
 typedef struct ra_text {
     char *key, *value;
 } ra_text;
@@ -23,13 +29,14 @@ struct resattn_network {
     int32_t in_c;
     ra_param **params; /* all parameters and statistics, in tree order, pointing into the layers */
     int32_t param_count;
+    ra_param_name *param_names; /* param_count, sorted */
     resattn_attention **attentions;
     int32_t attention_count;
-    atomic_uint version;    /* counted up whenever values change */
-    atomic_int users;       /* runs of inference under way; -1: a training call is under way */
-    atomic_bool backward_done; /* gradients hold something */
-    float *values, *gradients; /* the memory of all parameters */
-    pthread_mutex_t lock;      /* protects constants */
+    atomic_uint version;            /* counted up whenever values change */
+    atomic_int users;               /* runs of inference under way; -1: a training call is under way */
+    atomic_bool backward_done;      /* gradients hold something */
+    float *values, *gradients;      /* the memory of all parameters */
+    pthread_mutex_t lock;           /* protects constants */
     struct ra_constants *constants; /* the newest snapshot that a session holds, or NULL */
     char **classes;
     int32_t class_count;
@@ -40,8 +47,8 @@ struct resattn_network {
     resattn_number_type storage; /* of trained parameters in blobs */
 };
 
-/* Shared use (inference, saving) and exclusive use (training, initialising, stepping) of the parameters. False with BUSY recorded,
- * naming `what` was refused. */
+/* Shared use (inference, saving) and exclusive use (training, initialising, stepping) of the parameters. False with
+ * BUSY recorded, naming `what` was refused. */
 bool ra_network_share(resattn_network *network, const char *what);
 void ra_network_unshare(resattn_network *network);
 bool ra_network_take(resattn_network *network, const char *what);
@@ -49,6 +56,9 @@ void ra_network_give(resattn_network *network);
 
 /* resattn_network_new() without initialising the parameters, for who sets them all: they are 0. */
 resattn_network *ra_network_new(resattn_builder *builder, resattn_layer *root, int32_t in_channels);
+
+/* The index of the parameter of a name, -1 if there is none (no error recorded). */
+int32_t ra_network_find(const resattn_network *network, const char *name);
 
 /* Whether a text is well-formed UTF-8, as every string of a network must be to be saved (network/metadata.c). */
 bool ra_text_is_utf8(const char *text);
