@@ -4,8 +4,7 @@
  */
 #include "graph/graph.h"
 
-/* For each value: the node that reads it if exactly one does, else -1. */
-static int32_t only_reader(const ra_program *program, int32_t value)
+int32_t ra_only_reader(const ra_program *program, int32_t value)
 {
     int32_t reader = -1;
     for (int32_t i = program->values[value].producer + 1; i < program->node_count; i++)
@@ -25,11 +24,24 @@ static bool can_take(const ra_program *program, const ra_node *node, const ra_no
         return false;
     if (next_flags & RA_IS_RELU)
         return (flags & RA_CAN_FUSE_RELU) && (!program->training || (flags & RA_IS_BATCH_NORM));
-    return !program->training && (flags & RA_IS_CONV) && (next_flags & RA_IS_BATCH_NORM) && !node->norm;
+    if (program->training || !(flags & RA_IS_CONV) || node->factor != 1)
+        return false;
+    return (next_flags & RA_IS_SCALE) || ((next_flags & RA_IS_BATCH_NORM) && !node->norm);
 }
 
-/* Marks a node as gone; compact() takes it out. */
-static void drop(ra_program *program, int32_t index) { program->nodes[index].output = -1; }
+static void take(ra_node *node, const ra_node *next)
+{
+    const resattn_layer *layer = next->op.layer;
+    if (next->op.kind->flags & RA_IS_RELU)
+        node->op.fused_relu = true;
+    else if (next->op.kind->flags & RA_IS_SCALE)
+        node->factor = ra_real(layer, ra_attribute_find(layer->kind, "factor"));
+    else
+        node->norm = layer;
+}
+
+/* compact() takes it out. */
+void ra_node_drop(ra_program *program, int32_t index) { program->nodes[index].output = -1; }
 
 static void compact(ra_program *program)
 {
@@ -41,6 +53,8 @@ static void compact(ra_program *program)
             continue;
         }
         program->values[node->output].producer = count;
+        if (node->second >= 0)
+            program->values[node->second].producer = count;
         program->nodes[count++] = *node;
     }
     program->node_count = count;
@@ -51,20 +65,16 @@ void ra_program_fuse(ra_program *program)
     for (int32_t i = 0; i < program->node_count; i++) {
         ra_node *node = &program->nodes[i];
         while (node->output >= 0 && !program->values[node->output].kept) {
-            int32_t reader = only_reader(program, node->output);
+            int32_t reader = ra_only_reader(program, node->output);
             if (reader < 0 || !can_take(program, node, &program->nodes[reader]))
                 break;
-            ra_node *next = &program->nodes[reader];
-            if (next->op.kind->flags & RA_IS_RELU)
-                node->op.fused_relu = true;
-            else
-                node->norm = next->op.layer;
-            node->output = next->output;
+            take(node, &program->nodes[reader]);
+            node->output = program->nodes[reader].output;
             program->values[node->output].producer = i;
-            drop(program, reader);
+            ra_node_drop(program, reader);
         }
     }
+    if (!program->training)
+        ra_program_finish(program);
     compact(program);
-    for (int32_t i = 0; i < program->node_count && !program->training; i++)
-        program->nodes[i].op.prepared = program->nodes[i].op.kind->prepare != NULL;
 }

@@ -14,18 +14,26 @@
 
 #define RA_FOREVER INT32_MAX
 
+/* Inputs that fusing may add to an operation: what is added, and what is gated. */
+#define RA_FUSED_INPUTS 2
+
 typedef struct ra_node {
     ra_op op;
     int32_t *inputs; /* value numbers, op.input_count of them */
     int32_t output;
-    const resattn_layer *norm; /* inference: the batch norm folded into this convolution, or NULL */
+    /* Inference: the batch norm and the factor folded into this convolution's weights, and the batch norm that makes the second
+     * value (-1 if there is none, or it takes the place of the first). */
+    const resattn_layer *norm;
+    double factor;
+    const resattn_layer *second_norm;
+    int32_t second;
     /* Filled by the memory plan. */
     bool *accumulate; /* for each input: its gradient already holds a part */
     int32_t saved;    /* storage number, -1 for none */
     /* Filled by ra_memory_bind(). */
     const float **in;
     float **din;
-    float *out, *dout;
+    float *out, *dout, *second_out;
     void *saved_memory;
 } ra_node;
 
@@ -34,6 +42,9 @@ typedef struct ra_node_value {
     int32_t producer; /* node, -1 for the input (value 0) */
     bool kept;        /* an output of the session */
     bool wants_gradient;
+    /* Inference: the concatenation that this value is written into, -1 for none, and the channel where it begins there. */
+    int32_t whole, channel;
+    int32_t row; /* floats between its pixels */
     int32_t storage, gradient_storage; /* -1 for none */
 } ra_node_value;
 
@@ -59,6 +70,7 @@ typedef struct ra_program {
     resattn_context *context;
     bool training;
     bool input_gradient;
+    ra_conv_mode mode; /* inference */
     ra_node *nodes;
     int32_t node_count, node_capacity;
     ra_node_value *values; /* value 0 is the input */
@@ -90,10 +102,18 @@ const ra_place *ra_program_place(const ra_program *program, const resattn_layer 
 int64_t ra_program_multiply_adds(const ra_program *program, int32_t first, int32_t end);
 
 /*
- * Rewrites the program, once, after the outputs are marked as kept. Inference: batch norms are folded into convolutions
- * before them, ReLU into what can end with it. Training: ReLU into batch norms.
+ * Rewrites the program, once, after the outputs are marked as kept. Inference: batch norms and scales are folded into
+ * convolutions before them, ReLU into what can end with it; sums, sigmoids, gates and the batch norms after these become the last
+ * steps of a convolution before them; each convolution gets its form. Training: ReLU into batch norms.
  */
 void ra_program_fuse(ra_program *program);
+
+/* For ra_program_fuse() (finish.c): the second half of it, for inference. */
+void ra_program_finish(ra_program *program);
+/* The node that reads a value if exactly one does, once, else -1 (fuse.c). */
+int32_t ra_only_reader(const ra_program *program, int32_t value);
+/* Marks a node as gone (fuse.c). */
+void ra_node_drop(ra_program *program, int32_t index);
 
 /* Gives every value, gradient and saved piece its place in one arena for `batch` images, and finds out the scratch that is
  * needed. Once, after fusing. */

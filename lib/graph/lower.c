@@ -17,7 +17,8 @@ static int32_t new_value(ra_program *program, ra_shape shape, int32_t producer)
                  sizeof *program->values))
         return -1;
     program->values[program->value_count] =
-        (ra_node_value){.shape = shape, .producer = producer, .storage = -1, .gradient_storage = -1};
+        (ra_node_value){
+        .shape = shape, .producer = producer, .whole = -1, .row = shape.c, .storage = -1, .gradient_storage = -1};
     return program->value_count++;
 }
 
@@ -33,13 +34,13 @@ void ra_node_free(resattn_context *context, ra_node *node)
 static bool fill_node(tree_lowering *lowering, ra_node *node, const int32_t *inputs)
 {
     ra_program *program = lowering->program;
-    size_t count = (size_t)node->op.input_count;
-    node->inputs = ra_alloc(program->context, count, sizeof *node->inputs);
-    ra_shape *shapes = ra_alloc(program->context, count, sizeof *shapes);
+    size_t count = (size_t)node->op.input_count, room = count + RA_FUSED_INPUTS;
+    node->inputs = ra_alloc(program->context, room, sizeof *node->inputs);
+    ra_shape *shapes = ra_alloc(program->context, room, sizeof *shapes);
     node->op.in_shape = shapes;
-    node->accumulate = ra_alloc(program->context, count, sizeof *node->accumulate);
-    node->in = ra_alloc(program->context, count, sizeof *node->in);
-    node->din = ra_alloc(program->context, count, sizeof *node->din);
+    node->accumulate = ra_alloc(program->context, room, sizeof *node->accumulate);
+    node->in = ra_alloc(program->context, room, sizeof *node->in);
+    node->din = ra_alloc(program->context, room, sizeof *node->din);
     if (!node->inputs || !shapes || !node->accumulate || !node->in || !node->din)
         return false;
     for (size_t i = 0; i < count; i++) {
@@ -61,7 +62,8 @@ static int32_t emit(ra_lowering *base, const ra_op_kind *kind, const resattn_lay
     if (!ra_grow(program->context, (void **)&program->nodes, program->node_count, &program->node_capacity,
                  sizeof *program->nodes))
         return -1;
-    ra_node node = {.op = {.kind = kind, .layer = layer, .input_count = input_count}, .saved = -1};
+    ra_node node = {
+        .op = {.kind = kind, .layer = layer, .input_count = input_count}, .factor = 1, .second = -1, .saved = -1};
     if (target)
         node.op.target = *target;
     if (!fill_node(lowering, &node, inputs) ||

@@ -77,6 +77,31 @@ static bool appears_once(const ra_node *node, int32_t value)
     return count == 1;
 }
 
+/* In inference a convolution may add to what it is given to add, where that is not needed any more. */
+static bool takes_place_of(const planner *plan, int32_t index, int32_t input)
+{
+    const ra_node *node = &plan->program->nodes[index];
+    int32_t value = node->inputs[input];
+    bool allowed = input == 0 ? node->op.kind->flags & RA_IN_PLACE : input == node->op.addend;
+    return allowed && value != 0 && plan->last_read[value] == index && appears_once(node, value) &&
+           plan->program->values[node->output].whole < 0 && plan->program->values[value].whole < 0;
+}
+
+static bool plan_value(planner *plan, int32_t index, int32_t value)
+{
+    ra_program *program = plan->program;
+    ra_node_value *output = &program->values[value];
+    int32_t whole = output->whole < 0 ? value : output->whole;
+    size_t bytes;
+    if (program->values[whole].storage < 0) {
+        if (!value_bytes(plan, whole, &bytes) ||
+            (program->values[whole].storage = new_storage(program, bytes, index, plan->last_read[whole])) < 0)
+            return false;
+    }
+    output->storage = program->values[whole].storage;
+    return true;
+}
+
 static bool plan_values(planner *plan)
 {
     ra_program *program = plan->program;
@@ -85,16 +110,16 @@ static bool plan_values(planner *plan)
         return false;
     for (int32_t i = 0; i < program->node_count; i++) {
         ra_node *node = &program->nodes[i];
-        ra_node_value *output = &program->values[node->output];
-        int32_t input = node->inputs[0];
-        if (!value_bytes(plan, node->output, &bytes))
-            return false;
-        if ((node->op.kind->flags & RA_IN_PLACE) && input != 0 && plan->last_read[input] == i && appears_once(node, input)) {
-            output->storage = program->values[input].storage;
+        int32_t input = node->op.addend;
+        if (takes_place_of(plan, i, input)) {
+            ra_node_value *output = &program->values[node->output];
+            output->storage = program->values[node->inputs[input]].storage;
             extend(program, output->storage, plan->last_read[node->output]);
-        } else if ((output->storage = new_storage(program, bytes, i, plan->last_read[node->output])) < 0) {
+        } else if (!plan_value(plan, i, node->output)) {
             return false;
         }
+        if (node->second >= 0 && !plan_value(plan, i, node->second))
+            return false;
     }
     return true;
 }
@@ -318,7 +343,8 @@ resattn_status ra_memory_plan(ra_program *program, int32_t batch, int32_t worker
 float *ra_value_data(const ra_program *program, char *arena, int32_t value)
 {
     int32_t storage = program->values[value].storage;
-    return storage < 0 ? NULL : (float *)(void *)(arena + program->storages[storage].offset);
+    return storage < 0 ? NULL
+                       : (float *)(void *)(arena + program->storages[storage].offset) + program->values[value].channel;
 }
 
 float *ra_value_gradient(const ra_program *program, char *arena, int32_t value)
@@ -338,6 +364,7 @@ void ra_memory_bind(ra_program *program, char *arena)
                                : NULL;
         }
         node->out = ra_value_data(program, arena, node->output);
+        node->second_out = node->second < 0 ? NULL : ra_value_data(program, arena, node->second);
         node->dout = ra_value_gradient(program, arena, node->output);
         node->saved_memory = node->saved < 0 ? NULL : arena + program->storages[node->saved].offset;
     }

@@ -17,6 +17,8 @@ static ra_run prepare(const ra_execution *execution, int32_t index)
                     .training = program->training,
                     .in = node->in,
                     .out = node->out,
+                    .out_row = program->values[node->output].row,
+                    .second = node->second_out,
                     .dout = node->dout,
                     .din = node->din,
                     .accumulate = node->accumulate,

@@ -44,7 +44,7 @@ static bool is_depthwise(const ra_conv *conv)
 /* How many image rows of `width` pixels a task takes. */
 static int32_t lines_of_task(const ra_conv *conv, int32_t width)
 {
-    int64_t line = ra_product(width, (int64_t)ra_conv_filter_floats(conv));
+    int64_t line = ra_times(width, (int64_t)ra_conv_filter_floats(conv));
     return line >= TASK_WORK ? 1 : (int32_t)(TASK_WORK / line) + 1;
 }
 

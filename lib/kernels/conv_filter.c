@@ -83,7 +83,7 @@ static filter_plan make_filter_plan(const ra_conv *conv, int32_t n)
     int32_t in_c = conv->in_c / conv->groups, out_c = conv->out_c / conv->groups;
     filter_plan plan = {.gathered = !ra_patches_are_pixels(&patches), .parts = 1};
     if (ra_conv_filter_floats(conv) <= SMALL_FILTER) {
-        int64_t worth = ra_product((int64_t)ra_conv_filter_floats(conv), pixels) / PART_WORK + 1;
+        int64_t worth = ra_times((int64_t)ra_conv_filter_floats(conv), pixels) / PART_WORK + 1;
         int64_t most = RA_TASKS_WANTED / conv->groups + 1;
         plan.parts = (int32_t)(worth < most ? worth : most);
         if (plan.parts > RA_TASKS_WANTED)
@@ -143,7 +143,8 @@ static void filter_block(const filter_job *job, int32_t group, int32_t block, in
         const float *x = job->patches.image + pixel * conv->in_c + group * in_c + channel;
         int64_t x_row = conv->in_c;
         if (plan->gathered) {
-            ra_patches_gather(&job->patches, pixel, count, tap, taps, group * in_c + channel, channels, scratch);
+            ra_patches_gather(&job->patches, pixel, count, tap, taps, group * in_c + channel, channels, scratch,
+                              (int64_t)taps * channels);
             x = scratch;
             x_row = columns;
         }

@@ -23,10 +23,10 @@ typedef struct ra_patches {
     int32_t delta_h, delta_w; /* > 0 */
 } ra_patches;
 
-/* Copies `channels` channels from `channel` on of `taps` taps from `tap` on, for `rows` rows from `row` on, to a dense
- * matrix of rows x (taps * channels). */
+/* Copies `channels` channels from `channel` on of `taps` taps from `tap` on, for `rows` rows from `row` on, to a
+ * matrix of rows x (taps * channels) whose rows are target_row floats apart. */
 void ra_patches_gather(const ra_patches *patches, int64_t row, int64_t rows, int32_t tap, int32_t taps, int32_t channel,
-                       int32_t channels, float *target);
+                       int32_t channels, float *target, int64_t target_row);
 
 /* Whether the rows are the image's pixels as they lie in memory. */
 bool ra_patches_are_pixels(const ra_patches *patches);
@@ -102,7 +102,7 @@ static inline int64_t ra_conv_pixels(const ra_conv *conv, int32_t n)
 }
 /* a * b, or the largest number. Plans are made in integers: they must come out the same whatever the caller's rounding
  * mode. */
-static inline int64_t ra_product(int64_t a, int64_t b)
+static inline int64_t ra_times(int64_t a, int64_t b)
 {
     int64_t product;
     return ra_mul_i64(a, b, &product) ? product : INT64_MAX;

@@ -45,10 +45,11 @@ static float *gather_taps(const ra_patches *p, const float *line, int64_t x, int
 }
 
 void ra_patches_gather(const ra_patches *p, int64_t row, int64_t rows, int32_t tap, int32_t taps, int32_t channel,
-                       int32_t channels, float *target)
+                       int32_t channels, float *target, int64_t target_row)
 {
     int64_t gx = row % p->grid_w, gy = row / p->grid_w % p->grid_h, image = row / p->grid_w / p->grid_h;
     for (int64_t i = 0; i < rows; i++) {
+        float *next = target + target_row;
         const float *base = p->image + image * p->h * p->w * p->c + channel;
         int64_t x = gx * p->step_w + p->first_w, y = gy * p->step_h + p->first_h;
         int32_t ty = tap / p->taps_w, first = tap % p->taps_w, left = taps;
@@ -61,6 +62,7 @@ void ra_patches_gather(const ra_patches *p, int64_t row, int64_t rows, int32_t t
             first = 0;
             ty++;
         }
+        target = next;
         if (++gx == p->grid_w) {
             gx = 0;
             if (++gy == p->grid_h) {

@@ -47,7 +47,7 @@ static int64_t copy_cost(int64_t rows, int64_t columns, bool gathered, bool cach
 /* How many rows may be gathered at once. */
 static int64_t most_whole_rows(const ra_extent *extent)
 {
-    return extent->gathered && extent->copies == 1 ? MOST_WHOLE / ra_product(extent->depth, extent->taps) : 0;
+    return extent->gathered && extent->copies == 1 ? MOST_WHOLE / ra_times(extent->depth, extent->taps) : 0;
 }
 
 /* What of the depth one step of a tile takes: all, where the rows lie in memory or `whole` gathers them at once. */
@@ -67,8 +67,8 @@ ra_tiling ra_tiling_choose(const ra_extent *extent)
     int32_t columns = extent->columns, depth = extent->depth;
     bool gathered = extent->gathered;
     ra_tiling best = {.rows = 1, .columns = 1, .gathered = gathered};
-    int64_t weights = ra_product(ra_product(columns, depth), taps);
-    int64_t work = ra_product(ra_product(weights, rows), copies) / TASK_WORK;
+    int64_t weights = ra_times(ra_times(columns, depth), taps);
+    int64_t work = ra_times(ra_times(weights, rows), copies) / TASK_WORK;
     int64_t tasks = work < 1 ? 1 : work < RA_TASKS_WANTED ? work : RA_TASKS_WANTED;
     int64_t wanted = ra_div_up(tasks, copies), first = ra_div_up(columns, MOST_COLUMNS);
     bool few = rows <= most_whole_rows(extent);
@@ -132,7 +132,7 @@ static void gather_task(void *context, int32_t index, int32_t worker)
     int64_t row = index * job->step, depth = (int64_t)p->taps_h * p->taps_w * p->c;
     (void)worker;
     ra_patches_gather(p, row, smaller(job->step, job->rows - row), 0, p->taps_h * p->taps_w, 0, p->c,
-                      job->target + row * depth);
+                      job->target + row * depth, depth);
 }
 
 const float *ra_gather_whole(resattn_context *context, const ra_patches *patches, const ra_tiling *tiling, int64_t rows,
@@ -168,7 +168,7 @@ void ra_product_tile(const ra_patches *patches, int64_t row, int32_t rows, int32
                 a_row = (int64_t)all_taps * depth;
                 a = whole + row * a_row + (int64_t)tap * depth + l;
             } else {
-                ra_patches_gather(patches, row, rows, tap, taps, channel + l, channels, scratch);
+                ra_patches_gather(patches, row, rows, tap, taps, channel + l, channels, scratch, k);
             }
             ra_gemm(rows, columns, k, a, a_row, 1, tap_weights + l * weights->row, weights->row, weights->column, beta,
                     c, c_row, 1);

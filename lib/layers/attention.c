@@ -18,6 +18,7 @@ static bool op_shape(ra_op *op)
 {
     ra_shape trunk = op->in_shape[0], mask = op->in_shape[1];
     op->out_shape = trunk;
+    op->plus = ra_int(op->layer, LEARNING) == RESATTN_LEARNING_RESIDUAL ? 1.0f : 0.0f;
     if ((mask.c == trunk.c || mask.c == 1) && mask.h == trunk.h && mask.w == trunk.w)
         return true;
     ra_fail(RESATTN_SHAPE_MISMATCH, "the mask has %d channels, %dx%d, the trunk gives %d, %dx%d", mask.c, mask.h, mask.w,
@@ -28,14 +29,13 @@ static bool op_shape(ra_op *op)
 typedef struct apply_job {
     const ra_op *op;
     const ra_run *run;
-    float plus; /* 1 with residual learning, 0 with naive */
 } apply_job;
 
 static void forward_range(void *data, int64_t begin, int64_t end)
 {
     const apply_job *job = data;
     int32_t c = job->op->out_shape.c, mask_c = job->op->in_shape[1].c;
-    ra_kernels()->gate(end - begin, c, mask_c, job->plus, job->run->in[0] + begin * c, job->run->in[1] + begin * mask_c,
+    ra_kernels()->gate(end - begin, c, mask_c, job->op->plus, job->run->in[0] + begin * c, job->run->in[1] + begin * mask_c,
                        false, job->run->out + begin * c);
 }
 
@@ -54,15 +54,14 @@ static void backward_range(void *data, int64_t begin, int64_t end)
             ra_kernels()->gate_backward(end - begin, c, mask_c, run->in[0] + begin * c, dout, run->accumulate[1],
                                         run->din[1] + begin * mask_c);
         else if (run->din[k])
-            ra_kernels()->gate(end - begin, c, mask_c, job->plus, dout, run->in[1] + begin * mask_c, run->accumulate[0],
+            ra_kernels()->gate(end - begin, c, mask_c, job->op->plus, dout, run->in[1] + begin * mask_c, run->accumulate[0],
                                run->din[0] + begin * c);
     }
 }
 
 static void over_pixels(const ra_op *op, const ra_run *run, ra_range_fn range)
 {
-    bool residual = ra_int(op->layer, LEARNING) == RESATTN_LEARNING_RESIDUAL;
-    apply_job job = {.op = op, .run = run, .plus = residual ? 1.0f : 0.0f};
+    apply_job job = {.op = op, .run = run};
     int64_t pixels = (int64_t)run->n * op->out_shape.h * op->out_shape.w;
     ra_parallel_ranges(run->context, range, &job, pixels, ra_range_step(op->out_shape.c));
 }
@@ -72,7 +71,7 @@ static void forward(const ra_op *op, const ra_run *run) { over_pixels(op, run, f
 static void backward(const ra_op *op, const ra_run *run) { over_pixels(op, run, backward_range); }
 
 static const ra_op_kind apply_op = {.name = "apply_mask",
-                                    .flags = RA_IN_PLACE | RA_IN_PLACE_BACKWARD | RA_READS_INPUTS,
+                                    .flags = RA_IS_GATE | RA_IN_PLACE | RA_IN_PLACE_BACKWARD | RA_READS_INPUTS,
                                     .shape = op_shape,
                                     .forward = forward,
                                     .backward = backward};

@@ -33,7 +33,7 @@ static void forward_range(void *data, int64_t begin, int64_t end)
     int32_t all = job->op->out_shape.c, offset = 0;
     for (int32_t i = 0; i < job->op->input_count; i++) {
         int32_t c = job->op->in_shape[i].c;
-        for (int64_t p = begin; p < end; p++)
+        for (int64_t p = begin; p < end && job->run->in[i] != job->run->out + offset; p++)
             memcpy(job->run->out + p * all + offset, job->run->in[i] + p * c, (size_t)c * sizeof(float));
         offset += c;
     }
@@ -70,7 +70,7 @@ static void forward(const ra_op *op, const ra_run *run) { over_pixels(op, run, f
 static void backward(const ra_op *op, const ra_run *run) { over_pixels(op, run, backward_range); }
 
 static const ra_op_kind concat_op = {
-    .name = "concat", .shape = op_shape, .forward = forward, .backward = backward};
+    .name = "concat", .flags = RA_IS_CONCAT, .shape = op_shape, .forward = forward, .backward = backward};
 
 static bool infer(resattn_layer *layer)
 {

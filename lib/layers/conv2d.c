@@ -52,7 +52,9 @@ static bool work(const ra_op *op, int32_t n, int32_t workers, bool training, siz
     ra_conv conv = conv_of(op);
     size_t one = 0;
     *bytes = 0;
-    if (!ra_conv_most(ra_conv_forward_work(&conv, n, workers, op->prepared, &one), &one, bytes))
+    if (op->packed)
+        return ra_conv_run_work(&conv, op->form, n, workers, bytes);
+    if (!ra_conv_most(ra_conv_forward_work(&conv, n, workers, false, &one), &one, bytes))
         return false;
     return !training ||
            (ra_conv_most(ra_conv_backward_input_work(&conv, n, workers, &one), &one, bytes) &&
@@ -64,13 +66,12 @@ static void forward(const ra_op *op, const ra_run *run)
 {
     ra_conv conv = conv_of(op);
     const ra_param *params = op->layer->params;
-    const float *weight = op->weight, *bias = op->bias;
-    if (weight == NULL) {
-        weight = params[WEIGHT].value;
-        bias = ra_int(op->layer, HAS_BIAS) ? params[BIAS].value : NULL;
-    }
-    ra_conv_forward(run->context, &conv, run->n, run->in[0], weight, op->prepared, bias, op->fused_relu, false,
-                    run->out, run->work);
+    if (op->packed)
+        ra_conv_forward_packed(op, run, &conv);
+    else
+        ra_conv_forward(run->context, &conv, run->n, run->in[0], params[WEIGHT].value, false,
+                        ra_int(op->layer, HAS_BIAS) ? params[BIAS].value : NULL, op->fused_relu, false, run->out,
+                        run->work);
 }
 
 /* Training fuses no ReLU into a convolution, so that dout is the gradient of the products. */
@@ -88,21 +89,14 @@ static void backward(const ra_op *op, const ra_run *run)
                                run->din[0], run->work);
 }
 
-static void prepare(const resattn_layer *layer, const float *weight, float *prepared)
-{
-    int32_t groups = ra_int(layer, GROUPS);
-    int64_t taps = (int64_t)ra_int(layer, KERNEL_H) * ra_int(layer, KERNEL_W);
-    ra_conv_prepare_filter(weight, layer->out_c, taps, layer->in_c / groups, groups, prepared);
-}
-
 static const ra_op_kind conv2d_op = {
     .name = "conv2d",
-    .flags = RA_IS_CONV | RA_CAN_FUSE_RELU | RA_READS_INPUTS,
+    .flags = RA_IS_CONV | RA_CAN_FINISH | RA_CAN_FUSE_RELU | RA_READS_INPUTS,
     .shape = shape,
     .work = work,
     .forward = forward,
     .backward = backward,
-    .prepare = prepare,
+    .convolution = conv_of,
 };
 
 static bool infer(resattn_layer *layer)

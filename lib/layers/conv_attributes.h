@@ -112,6 +112,24 @@ static inline int64_t ra_conv_products(const resattn_layer *layer, int64_t pixel
     return ra_mul_i64(group, taps, &products) && ra_mul_i64(products, pixels, &products) ? products : INT64_MAX;
 }
 
+/* The forward pass with packed constants, and all that is fused into it. */
+static inline void ra_conv_forward_packed(const ra_op *op, const ra_run *run, const ra_conv *conv)
+{
+    ra_conv_result result = {.y = run->out,
+                             .y_row = run->out_row,
+                             .bias = op->bias,
+                             .addend = op->addend > 0 ? run->in[op->addend] : NULL,
+                             .relu = op->fused_relu,
+                             .sigmoid = op->fused_sigmoid,
+                             .trunk = op->trunk > 0 ? run->in[op->trunk] : NULL,
+                             .plus = op->plus,
+                             .second = op->second ? op->second_in_place ? run->out : run->second : NULL,
+                             .scale = op->scale,
+                             .shift = op->shift,
+                             .second_relu = op->second_relu};
+    ra_conv_run(run->context, conv, op->form, run->n, run->in[0], op->weight, &result, run->work);
+}
+
 /* The larger of two byte counts, where both are known. */
 static inline bool ra_conv_most(bool known, const size_t *bytes, size_t *most)
 {

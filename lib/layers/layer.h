@@ -9,6 +9,7 @@
 #define RA_LAYER_H
 
 #include "core/core.h"
+#include "kernels/conv_forms.h"
 #include "resattn/layer.h"
 #include "tensor/tensor.h"
 
@@ -187,6 +188,8 @@ typedef struct ra_run {
     bool training;          /* a training session: forward must leave `saved` for backward */
     const float *const *in; /* backward: only those that `reads` names are valid */
     float *out;             /* backward: valid only if `reads` has RA_READS_OUTPUT */
+    int64_t out_row;        /* floats between pixels of out: its channels, or with RA_CAN_STRIDE more */
+    float *second;          /* where ra_op.second: its result */
     const float *dout;      /* backward only, from here on */
     float *const *din;      /* NULL where nobody wants it */
     const bool *accumulate; /* din[i] already holds a part: add to it */
@@ -209,7 +212,13 @@ enum {
     RA_CAN_FUSE_RELU = 32,
     RA_IS_RELU = 64,
     RA_IS_CONV = 128,      /* may take a following batch norm as constants, see ra_op.weight */
-    RA_IS_BATCH_NORM = 256
+    RA_IS_BATCH_NORM = 256,
+    RA_IS_SCALE = 512,
+    RA_IS_SIGMOID = 1024,
+    RA_IS_SUM = 2048,
+    RA_IS_GATE = 4096,      /* trunk * (ra_op.plus + mask) */
+    RA_IS_CONCAT = 8192,
+    RA_CAN_FINISH = 16384   /* a convolution that may take all of these over, see ra_op.addend */
 };
 
 struct ra_op_kind {
@@ -226,9 +235,8 @@ struct ra_op_kind {
     void (*forward)(const ra_op *op, const ra_run *run);
     /* Fills or adds to din[i] and the gradients of the layer's parameters. NULL for inference-only operations. */
     void (*backward)(const ra_op *op, const ra_run *run);
-    /* Inference: writes the snapshot's weight, when all is folded into it, to `prepared` in the order that forward reads fastest;
-     * then ra_op.prepared is set. NULL: nothing to prepare. */
-    void (*prepare)(const resattn_layer *layer, const float *weight, float *prepared);
+    /* RA_IS_CONV: the convolution that this operation is. In inference its weights are packed in the form ra_op.form. */
+    ra_conv (*convolution)(const ra_op *op);
 };
 
 struct ra_op {
@@ -245,7 +253,17 @@ struct ra_op {
      * scale, bias the shift, y = x * weight + bias.
      */
     const float *weight, *bias;
-    bool prepared; /* the weight is what kind->prepare made of it */
+    bool packed; /* inference: the weight is packed in this form */
+    ra_conv_form form;
+    /*
+     * Inference, with RA_CAN_FINISH: what follows the convolution is done by it. Numbers of the inputs that are added, and that
+     * the result gates, 0 for none; and the batch norm of all that, which gives a second value or, in_place, the only one.
+     */
+    int32_t addend, trunk;
+    bool fused_sigmoid;
+    float plus; /* of gates, fused or not */
+    bool second, second_relu, second_in_place;
+    const float *scale, *shift;
 };
 
 #endif

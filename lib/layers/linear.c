@@ -2,19 +2,18 @@
 /*
  * A matrix times the vector of channels: a 1x1 convolution of a map of one pixel.
  */
-#include "kernels/conv.h"
-#include "layers/kinds.h"
+#include "layers/conv_attributes.h"
 
-enum { OUT_FEATURES, HAS_BIAS };
-enum { WEIGHT, BIAS };
+enum { OUT_FEATURES, WITH_BIAS };
 
 static const ra_attribute attributes[] = {
     RA_INT("out_features", 1, 1, RA_MAX_DIM),
     RA_INT("bias", 1, 0, 1),
 };
 
-static ra_conv conv_of(const resattn_layer *layer)
+static ra_conv conv_of(const ra_op *op)
 {
+    const resattn_layer *layer = op->layer;
     return (ra_conv){
         .in_c = layer->in_c,
         .in_h = 1,
@@ -45,9 +44,11 @@ static bool shape(ra_op *op)
 
 static bool work(const ra_op *op, int32_t n, int32_t workers, bool training, size_t *bytes)
 {
-    ra_conv conv = conv_of(op->layer);
+    ra_conv conv = conv_of(op);
     size_t one = 0;
-    if (!ra_conv_forward_work(&conv, n, workers, op->prepared, bytes))
+    if (op->packed)
+        return ra_conv_run_work(&conv, op->form, n, workers, bytes);
+    if (!ra_conv_forward_work(&conv, n, workers, false, bytes))
         return false;
     if (!training)
         return true;
@@ -62,23 +63,22 @@ static bool work(const ra_op *op, int32_t n, int32_t workers, bool training, siz
 
 static void forward(const ra_op *op, const ra_run *run)
 {
-    ra_conv conv = conv_of(op->layer);
+    ra_conv conv = conv_of(op);
     const ra_param *params = op->layer->params;
-    const float *weight = op->weight, *bias = op->bias;
-    if (weight == NULL) {
-        weight = params[WEIGHT].value;
-        bias = ra_int(op->layer, HAS_BIAS) ? params[BIAS].value : NULL;
-    }
-    ra_conv_forward(run->context, &conv, run->n, run->in[0], weight, op->prepared, bias, op->fused_relu, false,
-                    run->out, run->work);
+    if (op->packed)
+        ra_conv_forward_packed(op, run, &conv);
+    else
+        ra_conv_forward(run->context, &conv, run->n, run->in[0], params[WEIGHT].value, false,
+                        ra_int(op->layer, WITH_BIAS) ? params[BIAS].value : NULL, op->fused_relu, false, run->out,
+                        run->work);
 }
 
 /* Training fuses no ReLU here either, see conv2d.c. */
 static void backward(const ra_op *op, const ra_run *run)
 {
-    ra_conv conv = conv_of(op->layer);
+    ra_conv conv = conv_of(op);
     const ra_param *params = op->layer->params;
-    if (ra_int(op->layer, HAS_BIAS))
+    if (ra_int(op->layer, WITH_BIAS))
         ra_conv_backward_bias(run->context, run->n, conv.out_c, run->dout, run->accumulate_params,
                               params[BIAS].gradient, run->work);
     ra_conv_backward_filter(run->context, &conv, run->n, run->in[0], run->dout, run->accumulate_params,
@@ -88,11 +88,6 @@ static void backward(const ra_op *op, const ra_run *run)
                                run->din[0], run->work);
 }
 
-static void prepare(const resattn_layer *layer, const float *weight, float *prepared)
-{
-    ra_conv_prepare_filter(weight, layer->out_c, 1, layer->in_c, 1, prepared);
-}
-
 static const ra_op_kind linear_op = {
     .name = "linear",
     .flags = RA_IS_CONV | RA_CAN_FUSE_RELU | RA_READS_INPUTS,
@@ -100,7 +95,7 @@ static const ra_op_kind linear_op = {
     .work = work,
     .forward = forward,
     .backward = backward,
-    .prepare = prepare,
+    .convolution = conv_of,
 };
 
 static bool infer(resattn_layer *layer)
@@ -109,7 +104,7 @@ static bool infer(resattn_layer *layer)
     layer->out_c = ra_int(layer, OUT_FEATURES);
     if (!ra_declare(layer, "weight", true, RA_INIT_LINEAR, layer->in_c, 2, matrix))
         return false;
-    return !ra_int(layer, HAS_BIAS) || ra_declare(layer, "bias", true, RA_INIT_ZERO, 1, 1, bias);
+    return !ra_int(layer, WITH_BIAS) || ra_declare(layer, "bias", true, RA_INIT_ZERO, 1, 1, bias);
 }
 
 static int64_t multiply_adds(const resattn_layer *layer, ra_shape in, ra_shape out)

@@ -97,7 +97,7 @@ static void sigmoid_backward(const ra_op *op, const ra_run *run)
 }
 
 static const ra_op_kind sigmoid_op = {.name = "sigmoid",
-                                      .flags = RA_IN_PLACE | RA_IN_PLACE_BACKWARD | RA_READS_OUTPUT,
+                                      .flags = RA_IS_SIGMOID | RA_IN_PLACE | RA_IN_PLACE_BACKWARD | RA_READS_OUTPUT,
                                       .shape = op_shape,
                                       .forward = sigmoid_forward,
                                       .backward = sigmoid_backward};
@@ -140,7 +140,7 @@ static void scale_backward(const ra_op *op, const ra_run *run)
 }
 
 static const ra_op_kind scale_op = {.name = "scale",
-                                    .flags = RA_IN_PLACE | RA_IN_PLACE_BACKWARD,
+                                    .flags = RA_IS_SCALE | RA_IN_PLACE | RA_IN_PLACE_BACKWARD,
                                     .shape = op_shape,
                                     .forward = scale_forward,
                                     .backward = scale_backward};

@@ -72,7 +72,7 @@ static void backward(const ra_op *op, const ra_run *run)
 }
 
 static const ra_op_kind sum_op = {.name = "sum",
-                                  .flags = RA_IN_PLACE | RA_PASSES_GRADIENT | RA_CAN_FUSE_RELU,
+                                  .flags = RA_IS_SUM | RA_IN_PLACE | RA_PASSES_GRADIENT | RA_CAN_FUSE_RELU,
                                   .shape = op_shape,
                                   .forward = forward,
                                   .backward = backward};

@@ -7,9 +7,11 @@
 #include <math.h>
 #include <string.h>
 
-/* What one operation reads, for a layer and the batch norm folded into it. */
+/* What one operation reads, for a layer with the batch norm and the factor folded into it, packed in a form. */
 typedef struct constant {
     const resattn_layer *layer, *norm;
+    double factor;
+    ra_conv_form form;
     float *weight, *bias;
 } constant;
 
@@ -130,31 +132,53 @@ static bool fold_norm(resattn_context *context, constant *item)
     return true;
 }
 
-static bool prepare(resattn_context *context, constant *item, const ra_op_kind *kind)
+static void scale_all(float *values, int64_t count, double factor)
 {
-    float *prepared = ra_alloc_raw(context, (size_t)param(item->layer, "weight")->elements, sizeof(float));
-    if (!prepared)
+    for (int64_t i = 0; values && i < count; i++)
+        values[i] = (float)((double)values[i] * factor);
+}
+
+static bool pack(resattn_context *context, constant *item, const ra_op *op)
+{
+    ra_conv conv = op->kind->convolution(op);
+    size_t floats;
+    if (!ra_conv_packed_floats(&conv, op->form, &floats)) {
+        ra_fail(RESATTN_TOO_LARGE, "%s: its packed weights do not fit a size", ra_layer_label(item->layer));
         return false;
-    kind->prepare(item->layer, item->weight, prepared);
+    }
+    float *packed = ra_alloc_raw(context, floats, sizeof(float));
+    if (!packed)
+        return false;
+    ra_conv_pack(&conv, op->form, item->weight, packed);
     ra_free(context, item->weight);
-    item->weight = prepared;
+    item->weight = packed;
     return true;
 }
 
+/* op NULL: a batch norm, wherever it is applied. */
 static bool fill(resattn_context *context, constant *item, const ra_op *op)
 {
-    if (op->kind->flags & RA_IS_BATCH_NORM)
+    if (!op)
         return fill_norm(context, item);
-    return copy_param(context, param(item->layer, "weight"), &item->weight) &&
-           copy_param(context, param(item->layer, "bias"), &item->bias) &&
-           (!item->norm || fold_norm(context, item)) && (!op->prepared || prepare(context, item, op->kind));
+    const ra_param *weight = param(item->layer, "weight");
+    if (!copy_param(context, weight, &item->weight) ||
+        !copy_param(context, param(item->layer, "bias"), &item->bias) || (item->norm && !fold_norm(context, item)))
+        return false;
+    if (item->factor != 1) {
+        scale_all(item->weight, weight->elements, item->factor);
+        scale_all(item->bias, item->layer->out_c, item->factor);
+    }
+    return !op->packed || pack(context, item, op);
 }
 
-static const constant *find(const ra_constants *constants, const ra_node *node)
+static const constant *find(const ra_constants *constants, const constant *wanted)
 {
-    for (int32_t i = 0; i < constants->count; i++)
-        if (constants->items[i].layer == node->op.layer && constants->items[i].norm == node->norm)
-            return &constants->items[i];
+    for (int32_t i = 0; i < constants->count; i++) {
+        const constant *item = &constants->items[i];
+        if (item->layer == wanted->layer && item->norm == wanted->norm && item->factor == wanted->factor &&
+            item->form == wanted->form)
+            return item;
+    }
     return NULL;
 }
 
@@ -163,11 +187,19 @@ static bool has_params(const ra_node *node)
     return node->op.layer->param_count > 0 && node->op.layer->kind->op == node->op.kind;
 }
 
-static bool add(ra_constants *constants, const ra_node *node)
+static constant constant_of(const ra_node *node)
+{
+    return (constant){.layer = node->op.layer, .norm = node->norm, .factor = node->factor, .form = node->op.form};
+}
+
+static constant constant_of_norm(const resattn_layer *norm) { return (constant){.layer = norm, .factor = 1}; }
+
+static bool add(ra_constants *constants, constant item, const ra_op *op)
 {
     resattn_context *context = constants->network->context;
-    constant item = {.layer = node->op.layer, .norm = node->norm};
-    if (fill(context, &item, &node->op) &&
+    if (find(constants, &item))
+        return true;
+    if (fill(context, &item, op) &&
         ra_grow(context, (void **)&constants->items, constants->count, &constants->capacity, sizeof item)) {
         constants->items[constants->count++] = item;
         return true;
@@ -185,7 +217,9 @@ resattn_status ra_constants_fill(ra_constants *constants, const ra_program *prog
     pthread_mutex_lock(&constants->network->lock);
     for (int32_t i = 0; i < program->node_count && status == RESATTN_OK; i++) {
         const ra_node *node = &program->nodes[i];
-        if (has_params(node) && !find(constants, node) && !add(constants, node))
+        bool is_norm = node->op.kind->flags & RA_IS_BATCH_NORM;
+        if ((has_params(node) && !add(constants, constant_of(node), is_norm ? NULL : &node->op)) ||
+            (node->second_norm && !add(constants, constant_of_norm(node->second_norm), NULL)))
             status = resattn_last_status();
     }
     pthread_mutex_unlock(&constants->network->lock);
@@ -198,11 +232,18 @@ void ra_constants_bind(const ra_constants *constants, ra_program *program)
     pthread_mutex_lock(&constants->network->lock);
     for (int32_t i = 0; i < program->node_count; i++) {
         ra_node *node = &program->nodes[i];
-        if (!has_params(node))
-            continue;
-        const constant *item = find(constants, node);
-        node->op.weight = item->weight;
-        node->op.bias = item->bias;
+        if (has_params(node)) {
+            constant wanted = constant_of(node);
+            const constant *item = find(constants, &wanted);
+            node->op.weight = item->weight;
+            node->op.bias = item->bias;
+        }
+        if (node->second_norm) {
+            constant wanted = constant_of_norm(node->second_norm);
+            const constant *item = find(constants, &wanted);
+            node->op.scale = item->weight;
+            node->op.shift = item->bias;
+        }
     }
     pthread_mutex_unlock(&constants->network->lock);
 }

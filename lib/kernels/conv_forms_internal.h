@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the files of the forms share.
+ */
+#ifndef RA_CONV_FORMS_INTERNAL_H
+#define RA_CONV_FORMS_INTERNAL_H
+
+#include "kernels/conv_forms.h"
+#include "kernels/conv_internal.h"
+#include "kernels/kernels.h"
+#include "kernels/micro.h"
+
+/* The micro-kernels for ra_cpu(). */
+const ra_micro *ra_micro_kernels(void);
+
+void ra_panels_pack(const ra_conv *conv, const float *filter, float *packed);
+bool ra_panels_work(const ra_conv *conv, int32_t n, int32_t workers, size_t *bytes);
+void ra_panels_run(resattn_context *context, const ra_conv *conv, int32_t n, const float *x, const float *packed,
+                   const ra_conv_result *result, void *work);
+
+void ra_winograd_pack(const ra_conv *conv, ra_conv_form form, const float *filter, float *packed);
+bool ra_winograd_work(const ra_conv *conv, ra_conv_form form, int32_t n, int32_t workers, size_t *bytes);
+void ra_winograd_run(resattn_context *context, const ra_conv *conv, ra_conv_form form, int32_t n, const float *x,
+                     const float *packed, const ra_conv_result *result, void *work);
+
+/* Whether anything follows what the micro-kernels do themselves (bias, addend, ReLU): then */
+bool ra_conv_has_more(const ra_conv_result *result);
+/* does it for `rows` pixels from `row` on, `columns` channels from `channel` on. */
+void ra_conv_finish_more(const ra_conv *conv, const ra_conv_result *result, int64_t row, int64_t rows, int32_t channel,
+                         int32_t columns);
+
+#endif

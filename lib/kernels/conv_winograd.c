@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Winograd's minimal filtering for 3x3 kernels with stride 1: the image is cut into overlapping windows of `size` x `size`
+ * pixels, window and filter are transformed, and each of the size^2 transformed values is a product over the channels of its
+ * own; what comes back is a tile of (size - 2)^2 outputs. A task does some tiles for some output channels, all in the L2
+ * cache but for the filters.
+ */
+#include "kernels/conv_forms_internal.h"
+
+#include <string.h>
+
+enum {
+    VALUES = RA_WINOGRAD_MOST * RA_WINOGRAD_MOST,
+    BLOCK_FLOATS = 100 << 10, /* of transformed inputs, and again of transformed outputs, of a task */
+    MOST_TILES = 56,
+    FEW_COLUMNS = 64, /* of a task: below, transforming the inputs once for each part of the columns costs too much */
+    TASKS = 8         /* wanted */
+};
+
+typedef struct winograd_plan {
+    int32_t tile, size;            /* of the result, of the image's window */
+    int32_t tiles_w;               /* in a row of tiles */
+    int64_t tiles;                 /* of all images */
+    int32_t block, columns;        /* tiles and output channels of a task */
+    int32_t blocks, column_parts;
+} winograd_plan;
+
+typedef struct winograd_job {
+    const ra_conv *conv;
+    const ra_conv_result *result;
+    winograd_plan plan;
+    const ra_micro *micro;
+    const float *x, *packed;
+    float *zeros, *scratch; /* in_c zeros, for pixels outside */
+    size_t each;
+} winograd_job;
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t block_floats(const winograd_plan *plan, int32_t channels)
+{
+    return (int64_t)plan->size * plan->size * channels;
+}
+
+static winograd_plan make_plan(const ra_conv *conv, ra_conv_form form, int32_t n)
+{
+    winograd_plan plan = {.tile = form == RA_CONV_WINOGRAD2 ? 2 : 4};
+    plan.size = plan.tile + 2;
+    plan.tiles_w = (int32_t)ra_div_up(conv->out_w, plan.tile);
+    plan.tiles = n * ra_div_up(conv->out_h, plan.tile) * plan.tiles_w;
+    int64_t most = BLOCK_FLOATS / block_floats(&plan, conv->in_c);
+    most = most < 1 ? 1 : smaller(most, MOST_TILES);
+    int64_t blocks = ra_div_up(plan.tiles, most);
+    int64_t parts = smaller(ra_div_up(TASKS, blocks), ra_div_up(conv->out_c, FEW_COLUMNS));
+    if (parts == 1 && blocks < TASKS)
+        blocks = smaller(TASKS, plan.tiles);
+    plan.block = (int32_t)ra_div_up(plan.tiles, blocks);
+    plan.blocks = (int32_t)ra_div_up(plan.tiles, plan.block);
+    plan.columns = (int32_t)(ra_div_up(ra_div_up(conv->out_c, parts), RA_PANEL) * RA_PANEL);
+    plan.columns = ra_min(plan.columns, conv->out_c);
+    plan.column_parts = (int32_t)ra_div_up(conv->out_c, plan.columns);
+    return plan;
+}
+
+/* Rows of the transformed input, apart from each other so that they do not compete for the same sets of the L1 cache. */
+static int64_t input_row(const ra_conv *conv)
+{
+    return conv->in_c + (conv->in_c % 256 == 0 ? 16 : 0);
+}
+
+static size_t input_floats(const ra_conv *conv, const winograd_plan *plan)
+{
+    return ra_line((size_t)(plan->size * plan->size) * (size_t)plan->block * (size_t)input_row(conv));
+}
+
+static size_t output_floats(const winograd_plan *plan)
+{
+    return ra_line((size_t)(plan->size * plan->size) * (size_t)plan->block * (size_t)plan->columns);
+}
+
+/* Fewer images may have larger blocks or columns, up to these. */
+bool ra_winograd_work(const ra_conv *conv, ra_conv_form form, int32_t n, int32_t workers, size_t *bytes)
+{
+    winograd_plan plan = make_plan(conv, form, n);
+    int64_t most = BLOCK_FLOATS / block_floats(&plan, conv->in_c);
+    plan.block = (int32_t)smaller(most < 1 ? 1 : smaller(most, MOST_TILES), plan.tiles);
+    plan.columns = conv->out_c;
+    return plan.tiles <= INT32_MAX / ra_div_up(conv->out_c, RA_PANEL) &&
+           ra_conv_bytes(ra_line((size_t)conv->in_c), input_floats(conv, &plan) + output_floats(&plan), workers, bytes);
+}
+
+/* ---- the filter ---- */
+
+static void transform(int32_t tile, const double *g, int32_t step, double *u, int32_t u_step)
+{
+    static const double two[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+    static const double four[6][3] = {{1.0 / 4, 0, 0},
+                                      {-1.0 / 6, -1.0 / 6, -1.0 / 6},
+                                      {-1.0 / 6, 1.0 / 6, -1.0 / 6},
+                                      {1.0 / 24, 1.0 / 12, 1.0 / 6},
+                                      {1.0 / 24, -1.0 / 12, 1.0 / 6},
+                                      {0, 0, 1}};
+    const double(*matrix)[3] = tile == 2 ? two : four;
+    for (int32_t i = 0; i < tile + 2; i++)
+        u[i * u_step] = matrix[i][0] * g[0] + matrix[i][1] * g[step] + matrix[i][2] * g[2 * step];
+}
+
+/* u (size x size) from the nine taps of g, which are `step` floats apart. */
+static void transform_filter(int32_t tile, const float *g, int64_t step, double *u)
+{
+    double taps[9], half[3 * RA_WINOGRAD_MOST];
+    int32_t size = tile + 2;
+    for (int32_t i = 0; i < 9; i++)
+        taps[i] = (double)g[i * step];
+    for (int32_t j = 0; j < 3; j++)
+        transform(tile, taps + j, 3, half + j, 3);
+    for (int32_t i = 0; i < size; i++)
+        transform(tile, half + 3 * i, 1, u + i * size, 1);
+}
+
+/* For each transformed value a set of panels as for a 1x1 convolution: panel p, row `channel`, column j. */
+void ra_winograd_pack(const ra_conv *conv, ra_conv_form form, const float *filter, float *packed)
+{
+    int32_t tile = form == RA_CONV_WINOGRAD2 ? 2 : 4, values = (tile + 2) * (tile + 2);
+    int64_t in_c = conv->in_c, panels = ra_div_up(conv->out_c, RA_PANEL), set = panels * in_c * RA_PANEL;
+    double u[VALUES];
+    for (int64_t o = 0; o < panels * RA_PANEL; o++)
+        for (int64_t c = 0; c < in_c; c++) {
+            float *target = packed + (o / RA_PANEL * in_c + c) * RA_PANEL + o % RA_PANEL;
+            if (o < conv->out_c)
+                transform_filter(tile, filter + o * 9 * in_c + c, in_c, u);
+            else
+                memset(u, 0, sizeof u);
+            for (int32_t i = 0; i < values; i++)
+                target[i * set] = (float)u[i];
+        }
+}
+
+/* ---- the tiles ---- */
+
+typedef struct tile_place {
+    int64_t image;
+    int32_t y, x; /* of the first output pixel */
+} tile_place;
+
+static tile_place place_of(const winograd_job *job, int64_t index)
+{
+    const ra_conv *conv = job->conv;
+    const winograd_plan *plan = &job->plan;
+    int64_t tiles_h = ra_div_up(conv->out_h, plan->tile), line = index / plan->tiles_w;
+    return (tile_place){line / tiles_h, (int32_t)(line % tiles_h) * plan->tile,
+                        (int32_t)(index % plan->tiles_w) * plan->tile};
+}
+
+static void transform_input(const winograd_job *job, int64_t index, float *v, int64_t v_step)
+{
+    const ra_conv *conv = job->conv;
+    int32_t size = job->plan.size;
+    tile_place place = place_of(job, index);
+    const float *image = job->x + place.image * conv->in_h * conv->in_w * conv->in_c;
+    const float *pixels[VALUES];
+    for (int32_t i = 0; i < size; i++)
+        for (int32_t j = 0; j < size; j++) {
+            int32_t y = place.y - conv->pad_top + i, x = place.x - conv->pad_left + j;
+            bool inside = y >= 0 && y < conv->in_h && x >= 0 && x < conv->in_w;
+            pixels[i * size + j] =
+                inside ? image + ((int64_t)y * conv->in_w + x) * conv->in_c : job->zeros;
+        }
+    (job->plan.tile == 2 ? job->micro->winograd2_input : job->micro->winograd4_input)(conv->in_c, pixels, v, v_step);
+}
+
+static void transform_output(const winograd_job *job, int64_t index, const float *m, int64_t m_step, int32_t channel,
+                             int32_t columns)
+{
+    const ra_conv *conv = job->conv;
+    const ra_conv_result *result = job->result;
+    int32_t tile = job->plan.tile;
+    tile_place place = place_of(job, index);
+    int64_t image = place.image * conv->out_h * conv->out_w;
+    float *y[VALUES];
+    const float *addend[VALUES];
+    for (int32_t i = 0; i < tile * tile; i++) {
+        int32_t row = place.y + i / tile, column = place.x + i % tile;
+        int64_t pixel = image + (int64_t)row * conv->out_w + column;
+        bool inside = row < conv->out_h && column < conv->out_w;
+        y[i] = inside ? result->y + pixel * result->y_row + channel : NULL;
+        addend[i] = inside && result->addend ? result->addend + pixel * conv->out_c + channel : NULL;
+    }
+    (tile == 2 ? job->micro->winograd2_output : job->micro->winograd4_output)(
+        columns, m, m_step, result->bias ? result->bias + channel : NULL, result->addend ? addend : NULL, result->relu,
+        y);
+    if (!ra_conv_has_more(result))
+        return;
+    int32_t width = ra_min(tile, conv->out_w - place.x);
+    for (int32_t i = 0; i < tile && place.y + i < conv->out_h; i++)
+        ra_conv_finish_more(conv, result, image + (int64_t)(place.y + i) * conv->out_w + place.x, width, channel,
+                            columns);
+}
+
+static void run_block(void *data, int32_t index, int32_t worker)
+{
+    const winograd_job *job = data;
+    const winograd_plan *plan = &job->plan;
+    int32_t channel = index % plan->column_parts * plan->columns, values = plan->size * plan->size;
+    int32_t columns = ra_min(plan->columns, job->conv->out_c - channel);
+    int64_t first = (int64_t)(index / plan->column_parts) * plan->block;
+    int64_t tiles = smaller(plan->block, plan->tiles - first), in_c = job->conv->in_c, row = input_row(job->conv);
+    int64_t v_step = plan->block * row, m_step = (int64_t)plan->block * plan->columns;
+    int64_t panel = in_c * RA_PANEL, set = ra_div_up(job->conv->out_c, RA_PANEL) * panel;
+    float *v = job->scratch + (size_t)worker * job->each, *m = v + input_floats(job->conv, plan);
+    for (int64_t i = 0; i < tiles; i++)
+        transform_input(job, first + i, v + i * row, v_step);
+    for (int32_t i = 0; i < values; i++) {
+        ra_product product = {.rows = tiles,
+                              .depth = in_c,
+                              .columns = columns,
+                              .a = v + i * v_step,
+                              .a_row = row,
+                              .panels = job->packed + i * set + channel / RA_PANEL * panel,
+                              .panel_step = panel,
+                              .c = m + i * m_step,
+                              .c_row = plan->columns};
+        job->micro->product(&product);
+    }
+    for (int64_t i = 0; i < tiles; i++)
+        transform_output(job, first + i, m + i * plan->columns, m_step, channel, columns);
+}
+
+void ra_winograd_run(resattn_context *context, const ra_conv *conv, ra_conv_form form, int32_t n, const float *x,
+                     const float *packed, const ra_conv_result *result, void *work)
+{
+    winograd_job job = {.conv = conv,
+                        .result = result,
+                        .plan = make_plan(conv, form, n),
+                        .micro = ra_micro_kernels(),
+                        .x = x,
+                        .packed = packed,
+                        .zeros = work};
+    job.scratch = job.zeros + ra_line((size_t)conv->in_c);
+    job.each = input_floats(conv, &job.plan) + output_floats(&job.plan);
+    memset(job.zeros, 0, (size_t)conv->in_c * sizeof(float));
+    ra_parallel(context, run_block, &job, job.plan.blocks * job.plan.column_parts);
+}

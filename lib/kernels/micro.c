@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Micro-kernels, compiled once for each CPU level.
+ */
+#include "kernels/micro_levels.h"
+
+/* ---- products ---- */
+
+/* The micro-tile: so many rows by VECTORS vectors, whose sums fill the registers. */
+#if RA_LANES == 16
+enum { ROWS = 14, VECTORS = 2 };
+#elif RA_LANES == 8
+enum { ROWS = 6, VECTORS = 2 };
+#elif defined(__aarch64__)
+enum { ROWS = 6, VECTORS = 4 };
+#else
+enum { ROWS = 4, VECTORS = 2 };
+#endif
+enum { WIDTH = VECTORS * RA_LANES };
+
+/* What follows the product, for the columns of one micro-tile. */
+typedef struct finish {
+    float *c;
+    int64_t c_row;
+    const float *bias, *addend;
+    int64_t addend_row;
+    bool add, relu;
+} finish;
+
+RA_INLINE void tile(int rows, int vectors, int64_t depth, const float *a, int64_t a_row, const float *w,
+                    const finish *end)
+{
+    ra_vec sum[ROWS][VECTORS];
+    RA_UNROLL for (int i = 0; i < rows; i++)
+        RA_UNROLL for (int j = 0; j < vectors; j++)
+            sum[i][j] = ra_splat(0);
+    for (int64_t l = 0; l < depth; l++, w += RA_PANEL) {
+        ra_vec right[VECTORS];
+        RA_UNROLL for (int j = 0; j < vectors; j++)
+            right[j] = ra_load(w + j * RA_LANES);
+        RA_UNROLL for (int i = 0; i < rows; i++) {
+            ra_vec left = ra_splat(a[i * a_row + l]);
+            RA_UNROLL for (int j = 0; j < vectors; j++)
+                sum[i][j] = ra_mul_add(sum[i][j], left, right[j]);
+        }
+    }
+    float *c = end->c;
+    if (end->add)
+        RA_UNROLL for (int i = 0; i < rows; i++)
+            RA_UNROLL for (int j = 0; j < vectors; j++)
+                sum[i][j] = ra_add(ra_load(c + i * end->c_row + j * RA_LANES), sum[i][j]);
+    if (end->bias)
+        RA_UNROLL for (int j = 0; j < vectors; j++) {
+            ra_vec bias = ra_load(end->bias + j * RA_LANES);
+            RA_UNROLL for (int i = 0; i < rows; i++)
+                sum[i][j] = ra_add(sum[i][j], bias);
+        }
+    if (end->addend)
+        RA_UNROLL for (int i = 0; i < rows; i++)
+            RA_UNROLL for (int j = 0; j < vectors; j++)
+                sum[i][j] = ra_add(sum[i][j], ra_load(end->addend + i * end->addend_row + j * RA_LANES));
+    if (end->relu)
+        RA_UNROLL for (int i = 0; i < rows; i++)
+            RA_UNROLL for (int j = 0; j < vectors; j++)
+                sum[i][j] = ra_rectify(sum[i][j]);
+    RA_UNROLL for (int i = 0; i < rows; i++)
+        RA_UNROLL for (int j = 0; j < vectors; j++)
+            ra_store(c + i * end->c_row + j * RA_LANES, sum[i][j]);
+}
+
+#define TILE(rows)                                                                                                     \
+    static void tile_##rows(int vectors, int64_t depth, const float *a, int64_t a_row, const float *w,                 \
+                            const finish *end)                                                                         \
+    {                                                                                                                  \
+        if (vectors == VECTORS)                                                                                        \
+            tile(rows, VECTORS, depth, a, a_row, w, end);                                                              \
+        else                                                                                                           \
+            tile(rows, 1, depth, a, a_row, w, end);                                                                    \
+    }
+TILE(1)
+TILE(2)
+TILE(3)
+TILE(4)
+#if RA_LANES > 4 || defined(__aarch64__)
+TILE(5)
+TILE(6)
+#endif
+#if RA_LANES == 16
+TILE(7)
+TILE(8)
+TILE(9)
+TILE(10)
+TILE(11)
+TILE(12)
+TILE(13)
+TILE(14)
+#endif
+
+typedef void tile_fn(int vectors, int64_t depth, const float *a, int64_t a_row, const float *w, const finish *end);
+static tile_fn *const tiles[ROWS + 1] = {
+    NULL,    tile_1,  tile_2,  tile_3,  tile_4,
+#if RA_LANES > 4 || defined(__aarch64__)
+    tile_5,  tile_6,
+#endif
+#if RA_LANES == 16
+    tile_7,  tile_8,  tile_9,  tile_10, tile_11, tile_12, tile_13, tile_14,
+#endif
+};
+
+/* Fewer columns than vectors hold: through a tile of their own. */
+static void narrow_tile(int rows, int32_t columns, int64_t depth, const float *a, int64_t a_row, const float *w,
+                        const finish *end)
+{
+    float part[ROWS * RA_LANES];
+    finish raw = {.c = part, .c_row = RA_LANES};
+    tiles[rows](1, depth, a, a_row, w, &raw);
+    for (int i = 0; i < rows; i++)
+        for (int32_t j = 0; j < columns; j++) {
+            float *c = end->c + i * end->c_row + j, sum = part[i * RA_LANES + j];
+            sum = end->add ? *c + sum : sum;
+            sum = end->bias ? sum + end->bias[j] : sum;
+            sum = end->addend ? sum + end->addend[i * end->addend_row + j] : sum;
+            *c = end->relu && sum < 0 ? 0 : sum;
+        }
+}
+
+/* The columns from `column` on that one call computes, for all rows. */
+static int32_t column_of_tiles(const ra_product *p, int32_t column)
+{
+    const float *w = p->panels + column / RA_PANEL * p->panel_step + column % RA_PANEL;
+    int32_t left = p->columns - column, width = left >= WIDTH ? WIDTH : left >= RA_LANES ? RA_LANES : left;
+    int64_t blocks = (p->rows + ROWS - 1) / ROWS, row = 0;
+    for (int64_t block = 0; block < blocks; block++) {
+        int rows = (int)((p->rows - row + blocks - block - 1) / (blocks - block));
+        finish end = {.c = p->c + row * p->c_row + column,
+                      .c_row = p->c_row,
+                      .bias = p->bias ? p->bias + column : NULL,
+                      .addend = p->addend ? p->addend + row * p->addend_row + column : NULL,
+                      .addend_row = p->addend_row,
+                      .add = p->add,
+                      .relu = p->relu};
+        const float *a = p->a + row * p->a_row;
+        if (width < RA_LANES)
+            narrow_tile(rows, width, p->depth, a, p->a_row, w, &end);
+        else
+            tiles[rows](width / RA_LANES, p->depth, a, p->a_row, w, &end);
+        row += rows;
+    }
+    return width;
+}
+
+static void product(const ra_product *p)
+{
+    for (int32_t column = 0; column < p->columns;)
+        column += column_of_tiles(p, column);
+}
+
+#define RA_TEXT(level) #level
+#define RA_LEVEL_TEXT(level) RA_TEXT(level)
+
+const ra_micro RA_LEVELED(ra_micro) = {
+    .name = RA_LEVEL_TEXT(RA_LEVEL),
+    .product = product,
+    .winograd2_input = RA_LEVELED(ra_winograd2_input),
+    .winograd4_input = RA_LEVELED(ra_winograd4_input),
+    .winograd2_output = RA_LEVELED(ra_winograd2_output),
+    .winograd4_output = RA_LEVELED(ra_winograd4_output),
+};

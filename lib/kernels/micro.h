@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The table of micro-kernels: products with weights that were packed once, and Winograd's transforms. One table for
+ * each CPU level, compiled from the same source; products and sums are fused where the CPU does that, so results differ
+ * between levels in the last bits. Single-threaded, on plain pointers. Uses: nothing.
+ */
+#ifndef RA_MICRO_H
+#define RA_MICRO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Packed weights are panels of so many columns: panel p holds the columns from RA_PANEL * p on, row by row of the depth,
+ * with zeros for columns that are not there. */
+#define RA_PANEL 32
+
+/* c (rows x columns) = a (rows x depth) * panels, or with `add` c + a * panels; then + bias, + addend (where not NULL),
+ * then max(0, .) if relu. Rows of a, c and addend are a_row, c_row and addend_row floats apart. */
+typedef struct ra_product {
+    int64_t rows, depth;
+    int32_t columns;
+    bool add, relu;
+    const float *a;
+    int64_t a_row;
+    const float *panels;
+    int64_t panel_step; /* floats from one panel to the next */
+    float *c;
+    int64_t c_row;
+    const float *bias;
+    const float *addend;
+    int64_t addend_row;
+} ra_product;
+
+/* Winograd's minimal filtering F(2x2, 3x3) and F(4x4, 3x3) (Lavin and Gray, CVPR 2016): a tile of `tile` x `tile` outputs
+ * comes from (tile + 2)^2 inputs by as many products. Channels are a multiple of RA_WINOGRAD_UNIT. */
+#define RA_WINOGRAD_UNIT 16
+#define RA_WINOGRAD_MOST 6 /* the largest tile + 2 */
+
+/* v[i * v_step + channel] for the transformed inputs i, from the pixels that x points to. */
+typedef void ra_winograd_input(int32_t channels, const float *const *x, float *v, int64_t v_step);
+/* The outputs of a tile from m[i * m_step + channel], finished as in ra_product. y[i] NULL: outside the image; addend NULL or
+ * as many pointers. */
+typedef void ra_winograd_output(int32_t channels, const float *m, int64_t m_step, const float *bias,
+                                const float *const *addend, bool relu, float *const *y);
+
+typedef struct ra_micro {
+    const char *name;
+    void (*product)(const ra_product *product);
+    ra_winograd_input *winograd2_input, *winograd4_input;
+    ra_winograd_output *winograd2_output, *winograd4_output;
+} ra_micro;
+
+extern const ra_micro ra_micro_plain;
+#if defined(__x86_64__)
+extern const ra_micro ra_micro_avx2, ra_micro_avx512;
+#endif
+
+#endif
