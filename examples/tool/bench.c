@@ -21,6 +21,7 @@ static const char help[] = "Usage: resattn bench --model NAME_OR_FILE [OPTION]..
                            "  --batch B    images at once (default 1)\n"
                            "  --threads T  0, the default: as many as there are CPUs\n"
                            "  --train      training steps: forward, loss, backward, SGD with Nesterov's momentum\n"
+                           "  --layers     a table of where the time goes, layer by layer (inference)\n"
                            "  --runs N     timed runs (default 5)\n"
                            "  --classes N  of a network by name (default: as published)\n"
                            "  --help       this text\n";
@@ -28,7 +29,7 @@ static const char help[] = "Usage: resattn bench --model NAME_OR_FILE [OPTION]..
 struct settings {
     const char *model;
     int32_t side, batch, threads, runs, classes;
-    int train;
+    int train, layers;
 };
 
 struct bench {
@@ -135,6 +136,57 @@ static int measure(struct bench *bench, const struct settings *settings)
     return 0;
 }
 
+/* Seconds of each operation: the medians of the runs. */
+static int time_layers(struct bench *bench, int32_t runs, double *layers)
+{
+    int32_t count = resattn_session_operation_count(bench->session);
+    double *all = calloc((size_t)count * (size_t)runs, sizeof *all);
+    int failed = !all ? complain("no memory for %d runs", (int)runs) : 0;
+    for (int32_t run = 0; run < runs && !failed; run++) {
+        if (resattn_session_forward(bench->session, bench->input))
+            failed = complain_library();
+        for (int32_t i = 0; i < count && !failed; i++)
+            all[i * runs + run] = resattn_session_operation_seconds(bench->session, i);
+    }
+    for (int32_t i = 0; i < count && !failed; i++)
+        layers[i] = median(all + i * runs, runs);
+    free(all);
+    return failed;
+}
+
+static void print_layers(const struct bench *bench, const struct settings *settings, const double *layers, double peak)
+{
+    int32_t count = resattn_session_operation_count(bench->session);
+    double total = 0;
+    for (int32_t i = 0; i < count; i++)
+        total += layers[i];
+    printf("%-36s %-30s %-12s %9s %6s %7s %6s\n", "layer", "computes", "kernel", "us/image", "share", "GFLOPS", "of peak");
+    for (int32_t i = 0; i < count; i++) {
+        double products = (double)resattn_session_operation_multiply_adds(bench->session, i) * settings->batch;
+        printf("%-36s %-30s %-12s %9.1f %5.1f%%", resattn_session_operation_name(bench->session, i),
+               resattn_session_operation_kind(bench->session, i), resattn_session_operation_kernel(bench->session, i),
+               1e6 * layers[i] / settings->batch, 100 * layers[i] / total);
+        if (products > 0)
+            printf(" %7.1f %5.0f%%", 2e-9 * products / layers[i], 100 * products / layers[i] / peak);
+        printf("\n");
+    }
+    printf("%.3f ms an image in %d operations; peak %.1f GFLOPS\n", 1e3 * total / settings->batch, (int)count,
+           2e-9 * peak);
+}
+
+static int show_layers(struct bench *bench, const struct settings *settings)
+{
+    double peak = resattn_context_peak(bench->context);
+    double *layers = calloc((size_t)resattn_session_operation_count(bench->session), sizeof *layers);
+    int failed = !layers || peak < 0 || resattn_session_set_profiling(bench->session, 1) ? complain_library() : 0;
+    if (!failed)
+        failed = time_layers(bench, settings->runs, layers);
+    if (!failed)
+        print_layers(bench, settings, layers, peak);
+    free(layers);
+    return failed;
+}
+
 static int run(const struct settings *settings)
 {
     struct bench bench = {0};
@@ -147,7 +199,8 @@ static int run(const struct settings *settings)
     int result = side > 0 ? 0 : -1;
     if (!result)
         result =
-            make_input(&bench, settings, side) || make_session(&bench, settings, side) || measure(&bench, settings);
+            make_input(&bench, settings, side) || make_session(&bench, settings, side) || measure(&bench, settings) ||
+            (settings->layers && show_layers(&bench, settings));
     close_bench(&bench);
     return result ? EXIT_FAILURE : EXIT_SUCCESS;
 }
@@ -172,6 +225,9 @@ static int parse_option(void *user, int option)
     case 'T':
         settings->train = 1;
         return 0;
+    case 'l':
+        settings->layers = 1;
+        return 0;
     default:
         return -1;
     }
@@ -186,6 +242,7 @@ int command_bench(int argc, char **argv)
                                             {"runs", required_argument, NULL, 'r'},
                                             {"classes", required_argument, NULL, 'c'},
                                             {"train", no_argument, NULL, 'T'},
+                                            {"layers", no_argument, NULL, 'l'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     struct settings settings = {.batch = 1, .runs = 5};
@@ -196,5 +253,7 @@ int command_bench(int argc, char **argv)
         wrong = complain("unexpected argument '%s'", argv[optind]);
     if (!wrong && !settings.model)
         wrong = complain("--model is missing");
+    if (!wrong && settings.layers && settings.train)
+        wrong = complain("--layers shows inference, not --train");
     return wrong ? usage_hint("bench") : run(&settings);
 }

@@ -113,6 +113,34 @@ RESATTN_API const resattn_tensor *resattn_session_input_gradient(resattn_session
  * BUSY, WRONG_STATE in training. Since 0.9. */
 RESATTN_API resattn_status resattn_session_refresh(resattn_session *session);
 
+/*
+ * Where the time goes. With profiling on (1; 0 at first), every forward pass notes how long each of the session's operations
+ * took. An operation is a layer, or several that are computed together: their names are then those of the first.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_session_set_profiling(resattn_session *session, int32_t on);
+
+/* How many operations a forward pass has, in the order in which they run; 0 for NULL. Since 0.9. */
+RESATTN_API int32_t resattn_session_operation_count(const resattn_session *session);
+
+/* Of operation `index`: the layer's path, its kind with what is computed along with it ("conv2d + sum + relu"), and for
+ * convolutions the kernel that computes it, else "". Borrowed from the session; NULL and INVALID_ARGUMENT for an index that is
+ * not there. Since 0.9. */
+RESATTN_API const char *resattn_session_operation_name(const resattn_session *session, int32_t index);
+RESATTN_API const char *resattn_session_operation_kind(const resattn_session *session, int32_t index);
+RESATTN_API const char *resattn_session_operation_kernel(const resattn_session *session, int32_t index);
+
+/* Multiply-adds for one image, as the direct definition counts them; -1 for an index that is not there. Since 0.9. */
+RESATTN_API int64_t resattn_session_operation_multiply_adds(const resattn_session *session, int32_t index);
+
+/* Seconds of the last forward pass with profiling on, 0 before one; -1 for an index that is not there. Since 0.9. */
+RESATTN_API double resattn_session_operation_seconds(const resattn_session *session, int32_t index);
+
+/* Multiply-adds a second that the library's fastest kernel reaches on this machine with all the context's threads and all data in
+ * the nearest cache: what a layer's rate is to be compared with. Measured at each call, for some milliseconds; -1 after an
+ * error. Since 0.9. */
+RESATTN_API double resattn_context_peak(resattn_context *context);
+
 #if defined(__cplusplus) && !defined(RESATTN_FFI)
 }
 #endif

@@ -194,6 +194,9 @@ void ra_parallel(resattn_context *context, resattn_task_fn task, void *job, int3
  */
 void ra_parallel_workers(resattn_context *context, resattn_task_fn task, void *job);
 
+/* Of a clock that only goes forward. */
+int64_t ra_nanoseconds(void);
+
 /* The pool itself, for context.c. NULL with the error recorded; stopping accepts NULL. */
 struct ra_pool *ra_pool_start(resattn_context *context);
 void ra_pool_stop(resattn_context *context, struct ra_pool *pool);

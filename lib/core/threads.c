@@ -61,7 +61,7 @@ static void pause_cpu(void)
 #endif
 }
 
-static int64_t nanoseconds(void)
+int64_t ra_nanoseconds(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -84,14 +84,14 @@ static bool spin_until(struct ra_pool *pool, bool (*condition)(struct ra_pool *p
 {
     if (condition(pool))
         return true;
-    int64_t end = nanoseconds() + pool->spin;
+    int64_t end = ra_nanoseconds() + pool->spin;
     do {
         for (int32_t i = 0; i < PAUSES_PER_CLOCK; i++) {
             pause_cpu();
             if (condition(pool))
                 return true;
         }
-    } while (nanoseconds() < end);
+    } while (ra_nanoseconds() < end);
     return false;
 }
 

@@ -33,24 +33,17 @@ typedef struct warm_up {
     atomic_int ready;
 } warm_up;
 
-static int64_t now(void)
-{
-    struct timespec time = {0, 0};
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
 static void run_products(void *job, int32_t index, int32_t worker)
 {
     warm_up *w = job;
     (void)index;
     float *c = w->c + (size_t)worker * ROWS * COLUMNS;
     atomic_fetch_add(&w->ready, 1);
-    int64_t begin = now(), limit = begin + w->patience;
-    for (; atomic_load(&w->ready) < w->workers && begin < limit; begin = now())
+    int64_t begin = ra_nanoseconds(), limit = begin + w->patience;
+    for (; atomic_load(&w->ready) < w->workers && begin < limit; begin = ra_nanoseconds())
         sched_yield();
     ra_gemm(ROWS, COLUMNS, DEPTH, w->a, DEPTH, 1, w->b, 1, DEPTH, 0.0f, c, COLUMNS, 1);
-    w->spans[worker] = (span){begin, now()};
+    w->spans[worker] = (span){begin, ra_nanoseconds()};
     ra_gemm(12, 12, 12, w->a, DEPTH, 1, w->b, 1, DEPTH, 1.0f, c, COLUMNS, 1);
 }
 

@@ -134,6 +134,7 @@ typedef struct ra_execution {
     uint64_t key;           /* of this step */
     const float *input;     /* the input value's data: the arena's, or the host's own in inference */
     bool accumulate_params;
+    double *seconds;        /* of each node, noted where not NULL */
 } ra_execution;
 
 /* Whether a batch of n can be run: false with the error recorded. */

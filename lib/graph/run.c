@@ -49,7 +49,10 @@ void ra_program_forward(const ra_execution *execution)
             if (node->inputs[k] == 0)
                 node->in[k] = execution->input;
         ra_run run = prepare(execution, i);
+        int64_t begin = execution->seconds ? ra_nanoseconds() : 0;
         node->op.kind->forward(&node->op, &run);
+        if (execution->seconds)
+            execution->seconds[i] = 1e-9 * (double)(ra_nanoseconds() - begin);
     }
 }
 

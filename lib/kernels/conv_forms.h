@@ -61,4 +61,8 @@ bool ra_conv_run_work(const ra_conv *conv, ra_conv_form form, int32_t n, int32_t
 void ra_conv_run(resattn_context *context, const ra_conv *conv, ra_conv_form form, int32_t n, const float *x,
                  const float *packed, const ra_conv_result *result, void *work);
 
+/* Multiply-adds a second of the fastest micro-kernel with all workers of an open context (peak.c); -1 with the error
+ * recorded. */
+double ra_micro_peak(resattn_context *context);
+
 #endif

@@ -29,6 +29,7 @@ struct resattn_session {
     ra_constants *constants; /* inference */
     char *arena, *work;
     int32_t batch, n;
+    double *seconds; /* of each operation, where profiling is on */
     session_state state;
     bool accumulate;
     uint64_t steps;
@@ -136,6 +137,7 @@ void resattn_session_free(resattn_session *session)
     resattn_context *context = network->context;
     ra_constants_unref(session->constants);
     ra_program_free(session->program);
+    ra_free(context, session->seconds);
     ra_free(context, session->arena);
     ra_free(context, session->work);
     ra_free(context, session->outputs);
@@ -143,6 +145,10 @@ void resattn_session_free(resattn_session *session)
     ra_context_close(context);
     resattn_network_unref(network);
 }
+
+ra_program *ra_session_program(const resattn_session *session) { return session->program; }
+
+double **ra_session_seconds(resattn_session *session) { return &session->seconds; }
 
 resattn_network *resattn_session_network(const resattn_session *session) { return session ? session->network : NULL; }
 
@@ -177,7 +183,8 @@ static ra_execution new_execution(resattn_session *session)
                           .n = session->n,
                           .key = ra_random_bits(session->network->context->seed, session->steps),
                           .input = ra_value_data(session->program, session->arena, 0),
-                          .accumulate_params = session->accumulate};
+                          .accumulate_params = session->accumulate,
+                          .seconds = session->seconds};
 }
 
 /* Inference reads dense input where it is, unless it is an output too; training keeps a copy for backward. */

@@ -23,6 +23,10 @@ struct resattn_plan {
 /* A program of its own for one session, rewritten and with its memory planned; owned. NULL with the error recorded. */
 ra_program *ra_plan_program(const resattn_plan *plan);
 
+/* What runs, and the times of its nodes (NULL: profiling is off). */
+ra_program *ra_session_program(const resattn_session *session);
+double **ra_session_seconds(resattn_session *session);
+
 /*
  * For losses. Training: *buffer is the dense buffer (n, h, w, c) of the gradient of the network's output, marked as given for
  * the next backward pass, to be filled by the caller; NULL where nothing trained lies before the output. False with WRONG_STATE
