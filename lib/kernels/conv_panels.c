@@ -174,6 +174,7 @@ static void multiply_tile(const panel_job *job, int64_t row, int32_t group, ra_p
                                      &product.a_row);
             product.depth = (int64_t)taps * channels;
             product.panels = panels + ((int64_t)tap * depth + channel) * RA_PANEL;
+            product.next = last ? NULL : product.panels + product.depth * RA_PANEL;
             product.add = in_place || tap + channel > 0;
             product.bias = last ? bias : NULL;
             product.addend = last && !in_place ? addend : NULL;

@@ -221,6 +221,7 @@ static void run_block(void *data, int32_t index, int32_t worker)
                               .a_row = row,
                               .panels = job->packed + i * set + channel / RA_PANEL * panel,
                               .panel_step = panel,
+                              .next = i + 1 < values ? job->packed + (i + 1) * set + channel / RA_PANEL * panel : NULL,
                               .c = m + i * m_step,
                               .c_row = plan->columns};
         job->micro->product(&product);

@@ -25,6 +25,9 @@ typedef struct finish {
     const float *bias, *addend;
     int64_t addend_row;
     bool add, relu;
+    /* Beside the products, a part of the next panel is fetched: so many floats further at each step of the depth. */
+    const float *fetch;
+    int64_t fetch_step;
 } finish;
 
 RA_INLINE void tile(int rows, int vectors, int64_t depth, const float *a, int64_t a_row, const float *w,
@@ -34,7 +37,10 @@ RA_INLINE void tile(int rows, int vectors, int64_t depth, const float *a, int64_
     RA_UNROLL for (int i = 0; i < rows; i++)
         RA_UNROLL for (int j = 0; j < vectors; j++)
             sum[i][j] = ra_splat(0);
-    for (int64_t l = 0; l < depth; l++, w += RA_PANEL) {
+    const float *fetch = end->fetch;
+    const int64_t fetch_step = end->fetch_step;
+    for (int64_t l = 0; l < depth; l++, w += RA_PANEL, fetch += fetch_step) {
+        RA_FETCH(fetch);
         ra_vec right[VECTORS];
         RA_UNROLL for (int j = 0; j < vectors; j++)
             right[j] = ra_load(w + j * RA_LANES);
@@ -112,7 +118,7 @@ static void narrow_tile(int rows, int32_t columns, int64_t depth, const float *a
                         const finish *end)
 {
     float part[ROWS * RA_LANES];
-    finish raw = {.c = part, .c_row = RA_LANES};
+    finish raw = {.c = part, .c_row = RA_LANES, .fetch = end->fetch, .fetch_step = end->fetch_step};
     tiles[rows](1, depth, a, a_row, w, &raw);
     for (int i = 0; i < rows; i++)
         for (int32_t j = 0; j < columns; j++) {
@@ -124,12 +130,25 @@ static void narrow_tile(int rows, int32_t columns, int64_t depth, const float *a
         }
 }
 
+/* The first two blocks of rows fetch one half of the next panel each; a single block every other line of it, as caches fetch
+ * lines in pairs. */
+static void set_fetch(finish *end, const float *next, int64_t depth, int64_t block, int64_t blocks)
+{
+    end->fetch = end->c;
+    if (!next || block > 1)
+        return;
+    end->fetch = next + block * depth * (RA_PANEL / 2);
+    end->fetch_step = blocks > 1 ? RA_PANEL / 2 : RA_PANEL;
+}
+
 /* The columns from `column` on that one call computes, for all rows. */
 static int32_t column_of_tiles(const ra_product *p, int32_t column)
 {
     const float *w = p->panels + column / RA_PANEL * p->panel_step + column % RA_PANEL;
     int32_t left = p->columns - column, width = left >= WIDTH ? WIDTH : left >= RA_LANES ? RA_LANES : left;
     int64_t blocks = (p->rows + ROWS - 1) / ROWS, row = 0;
+    bool last = column + width >= p->columns;
+    const float *next = last ? p->next : w - column % RA_PANEL + p->panel_step;
     for (int64_t block = 0; block < blocks; block++) {
         int rows = (int)((p->rows - row + blocks - block - 1) / (blocks - block));
         finish end = {.c = p->c + row * p->c_row + column,
@@ -139,6 +158,7 @@ static int32_t column_of_tiles(const ra_product *p, int32_t column)
                       .addend_row = p->addend_row,
                       .add = p->add,
                       .relu = p->relu};
+        set_fetch(&end, next, p->depth, block, blocks);
         const float *a = p->a + row * p->a_row;
         if (width < RA_LANES)
             narrow_tile(rows, width, p->depth, a, p->a_row, w, &end);

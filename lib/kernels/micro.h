@@ -24,6 +24,7 @@ typedef struct ra_product {
     int64_t a_row;
     const float *panels;
     int64_t panel_step; /* floats from one panel to the next */
+    const float *next;  /* the panel that will be read after the last one: fetched ahead; may be NULL */
     float *c;
     int64_t c_row;
     const float *bias;

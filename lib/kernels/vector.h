@@ -68,6 +68,13 @@ RA_INLINE ra_vec ra_mul(ra_vec a, ra_vec b) { RA_EACH_LANE(a.lane[i] * b.lane[i]
 RA_INLINE ra_vec ra_mul_add(ra_vec a, ra_vec x, ra_vec y) { return ra_add(a, ra_mul(x, y)); }
 #endif
 
+/* Brings what will be read soon into the L2 cache. */
+#if defined(__GNUC__)
+#define RA_FETCH(address) __builtin_prefetch(address, 0, 2)
+#else
+#define RA_FETCH(address) ((void)(address))
+#endif
+
 /* x < 0 ? 0 : x: NaN stays. */
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
