@@ -116,9 +116,14 @@ bool ra_conv_run_work(const ra_conv *conv, ra_conv_form form, int32_t n, int32_t
 
 /* ---- after the products ---- */
 
+bool ra_conv_has_activation(const ra_conv_result *result)
+{
+    return result->sigmoid || result->trunk;
+}
+
 bool ra_conv_has_more(const ra_conv_result *result)
 {
-    return result->sigmoid || result->trunk || result->second;
+    return ra_conv_has_activation(result) || result->second;
 }
 
 void ra_conv_finish_more(const ra_conv *conv, const ra_conv_result *result, int64_t row, int64_t rows, int32_t channel,

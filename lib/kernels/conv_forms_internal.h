@@ -23,9 +23,10 @@ bool ra_winograd_work(const ra_conv *conv, ra_conv_form form, int32_t n, int32_t
 void ra_winograd_run(resattn_context *context, const ra_conv *conv, ra_conv_form form, int32_t n, const float *x,
                      const float *packed, const ra_conv_result *result, void *work);
 
-/* Whether anything follows what the micro-kernels do themselves (bias, addend, ReLU): then */
+/* Whether anything follows bias, addend and ReLU, and whether that begins with a sigmoid or a gate. */
 bool ra_conv_has_more(const ra_conv_result *result);
-/* does it for `rows` pixels from `row` on, `columns` channels from `channel` on. */
+bool ra_conv_has_activation(const ra_conv_result *result);
+/* Does all of it for `rows` pixels from `row` on, `columns` channels from `channel` on. */
 void ra_conv_finish_more(const ra_conv *conv, const ra_conv_result *result, int64_t row, int64_t rows, int32_t channel,
                          int32_t columns);
 

@@ -165,6 +165,7 @@ static void multiply_tile(const panel_job *job, int64_t row, int32_t group, ra_p
     const panel_plan *plan = &job->plan;
     int32_t all_taps = (int32_t)ra_conv_taps(job->conv), depth = job->conv->in_c / job->conv->groups;
     const float *panels = product.panels, *bias = product.bias, *addend = product.addend;
+    float *second = product.second;
     bool relu = product.relu, in_place = addend == product.c;
     for (int32_t tap = 0; tap < all_taps; tap += plan->taps)
         for (int32_t channel = 0; channel < depth; channel += plan->channels) {
@@ -179,6 +180,7 @@ static void multiply_tile(const panel_job *job, int64_t row, int32_t group, ra_p
             product.bias = last ? bias : NULL;
             product.addend = last && !in_place ? addend : NULL;
             product.relu = last && relu;
+            product.second = last ? second : NULL;
             job->micro->product(&product);
         }
 }
@@ -204,8 +206,16 @@ static void run_tile(void *data, int32_t index, int32_t worker)
                           .addend = result->addend ? result->addend + row * conv->out_c + channel : NULL,
                           .addend_row = conv->out_c,
                           .relu = result->relu};
+    if (result->second && !ra_conv_has_activation(result)) {
+        bool in_place = result->second == result->y;
+        product.second = in_place ? product.c : result->second + row * conv->out_c + channel;
+        product.second_row = in_place ? product.c_row : conv->out_c;
+        product.scale = result->scale + channel;
+        product.shift = result->shift + channel;
+        product.second_relu = result->second_relu;
+    }
     multiply_tile(job, row, group, product, job->scratch + (size_t)worker * job->each);
-    if (ra_conv_has_more(result))
+    if (ra_conv_has_activation(result))
         ra_conv_finish_more(conv, result, row, product.rows, channel, product.columns);
 }
 

@@ -6,8 +6,13 @@
 
 #include <string.h>
 
+enum { FEW = 64 };
+
+/* Divisions are the most costly part of gathering few channels. */
 static int64_t divide_up(int64_t a, int64_t b)
 {
+    if (b == 1)
+        return a;
     return a >= 0 ? (a + b - 1) / b : -(-a / b);
 }
 
@@ -16,31 +21,47 @@ static int64_t clamp(int64_t value, int64_t low, int64_t high)
     return value < low ? low : value > high ? high : value;
 }
 
+/* Few floats are the rule where the image has few channels: a call would take longer than the copy. */
+static inline void copy(float *target, const float *source, int64_t count)
+{
+    if (count >= FEW) {
+        memcpy(target, source, (size_t)count * sizeof(float));
+        return;
+    }
+    for (int64_t i = 0; i < count; i++)
+        target[i] = source[i];
+}
+
+static inline void clear(float *target, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        target[i] = 0;
+}
+
 /* Taps first .. last - 1 of one row of the kernel, the tap numbered 0 being at column x of the image's row `line`
  * (NULL: outside). Returns the end of what was written. */
 static float *gather_taps(const ra_patches *p, const float *line, int64_t x, int32_t first, int32_t last,
                           int32_t channels, float *target)
 {
-    size_t size = (size_t)channels * sizeof(float);
     int64_t low = last, high = last;
     if (line != NULL) {
         low = clamp(divide_up(-x, p->delta_w), first, last);
         high = clamp(divide_up(p->w - x, p->delta_w), low, last);
     }
-    memset(target, 0, (size_t)(low - first) * size);
+    clear(target, (low - first) * channels);
     target += (low - first) * channels;
     if (high > low) {
         const float *source = line + (x + low * p->delta_w) * p->c;
         if (p->delta_w == 1 && channels == p->c) {
-            memcpy(target, source, (size_t)(high - low) * size);
+            copy(target, source, (high - low) * channels);
             target += (high - low) * channels;
         } else {
             int64_t step = (int64_t)p->delta_w * p->c;
             for (int64_t tap = low; tap < high; tap++, source += step, target += channels)
-                memcpy(target, source, size);
+                copy(target, source, channels);
         }
     }
-    memset(target, 0, (size_t)(last - high) * size);
+    clear(target, (last - high) * channels);
     return target + (last - high) * channels;
 }
 

@@ -24,7 +24,10 @@ typedef struct finish {
     int64_t c_row;
     const float *bias, *addend;
     int64_t addend_row;
-    bool add, relu;
+    bool add, relu, second_relu;
+    float *second;
+    int64_t second_row;
+    const float *scale, *shift;
     /* Beside the products, a part of the next panel is fetched: so many floats further at each step of the depth. */
     const float *fetch;
     int64_t fetch_step;
@@ -69,9 +72,19 @@ RA_INLINE void tile(int rows, int vectors, int64_t depth, const float *a, int64_
         RA_UNROLL for (int i = 0; i < rows; i++)
             RA_UNROLL for (int j = 0; j < vectors; j++)
                 sum[i][j] = ra_rectify(sum[i][j]);
-    RA_UNROLL for (int i = 0; i < rows; i++)
-        RA_UNROLL for (int j = 0; j < vectors; j++)
-            ra_store(c + i * end->c_row + j * RA_LANES, sum[i][j]);
+    if (end->second != c)
+        RA_UNROLL for (int i = 0; i < rows; i++)
+            RA_UNROLL for (int j = 0; j < vectors; j++)
+                ra_store(c + i * end->c_row + j * RA_LANES, sum[i][j]);
+    if (!end->second)
+        return;
+    RA_UNROLL for (int j = 0; j < vectors; j++) {
+        ra_vec scale = ra_load(end->scale + j * RA_LANES), shift = ra_load(end->shift + j * RA_LANES);
+        RA_UNROLL for (int i = 0; i < rows; i++) {
+            ra_vec second = ra_mul_add(shift, sum[i][j], scale);
+            ra_store(end->second + i * end->second_row + j * RA_LANES, end->second_relu ? ra_rectify(second) : second);
+        }
+    }
 }
 
 #define TILE(rows)                                                                                                     \
@@ -126,7 +139,11 @@ static void narrow_tile(int rows, int32_t columns, int64_t depth, const float *a
             sum = end->add ? *c + sum : sum;
             sum = end->bias ? sum + end->bias[j] : sum;
             sum = end->addend ? sum + end->addend[i * end->addend_row + j] : sum;
-            *c = end->relu && sum < 0 ? 0 : sum;
+            *c = sum = end->relu && sum < 0 ? 0 : sum;
+            if (!end->second)
+                continue;
+            float second = sum * end->scale[j] + end->shift[j];
+            end->second[i * end->second_row + j] = end->second_relu && second < 0 ? 0 : second;
         }
 }
 
@@ -157,7 +174,12 @@ static int32_t column_of_tiles(const ra_product *p, int32_t column)
                       .addend = p->addend ? p->addend + row * p->addend_row + column : NULL,
                       .addend_row = p->addend_row,
                       .add = p->add,
-                      .relu = p->relu};
+                      .relu = p->relu,
+                      .second_relu = p->second_relu,
+                      .second = p->second ? p->second + row * p->second_row + column : NULL,
+                      .second_row = p->second_row,
+                      .scale = p->second ? p->scale + column : NULL,
+                      .shift = p->second ? p->shift + column : NULL};
         set_fetch(&end, next, p->depth, block, blocks);
         const float *a = p->a + row * p->a_row;
         if (width < RA_LANES)

@@ -15,7 +15,8 @@
 #define RA_PANEL 32
 
 /* c (rows x columns) = a (rows x depth) * panels, or with `add` c + a * panels; then + bias, + addend (where not NULL),
- * then max(0, .) if relu. Rows of a, c and addend are a_row, c_row and addend_row floats apart. */
+ * then max(0, .) if relu; then second = c * scale + shift, and max(0, .) if second_relu. Rows of a, c, addend and second are
+ * a_row, c_row, addend_row and second_row floats apart. */
 typedef struct ra_product {
     int64_t rows, depth;
     int32_t columns;
@@ -30,6 +31,10 @@ typedef struct ra_product {
     const float *bias;
     const float *addend;
     int64_t addend_row;
+    float *second; /* NULL, or c with second_row = c_row: then the first result is not written */
+    int64_t second_row;
+    const float *scale, *shift;
+    bool second_relu;
 } ra_product;
 
 /* Winograd's minimal filtering F(2x2, 3x3) and F(4x4, 3x3) (Lavin and Gray, CVPR 2016): a tile of `tile` x `tile` outputs
