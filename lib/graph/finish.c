@@ -40,7 +40,7 @@ static void fuse_sum(ra_program *program, int32_t index)
     ra_node *sum = &program->nodes[index];
     for (int32_t k = 0; k < 2 && sum->op.input_count == 2; k++) {
         ra_node *node = finisher(program, sum->inputs[k], index);
-        if (!node || node->op.fused_relu || node->op.fused_sigmoid || node->op.addend)
+        if (!node || node->op.fused_relu || node->op.fused_sigmoid || node->op.addend || node->op.form == RA_CONV_LANES)
             continue;
         node->op.addend = add_input(program, node, sum->inputs[1 - k]);
         if (!node->op.addend)

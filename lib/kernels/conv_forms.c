@@ -9,7 +9,7 @@ enum {
     LEAST_MAP4 = 20,
     LEAST_MAP2 = 10,
     /* nor for fewer channels. */
-    LEAST_CHANNELS = 32
+    LEAST_CHANNELS = 16
 };
 
 const ra_micro *ra_micro_kernels(void)
@@ -41,6 +41,8 @@ bool ra_conv_takes_form(const ra_conv *conv, ra_conv_form form)
     case RA_CONV_WINOGRAD2:
     case RA_CONV_WINOGRAD4:
         return three && conv->in_c % RA_WINOGRAD_UNIT == 0 && conv->out_c % RA_WINOGRAD_UNIT == 0;
+    case RA_CONV_LANES:
+        return ra_conv_fits_lanes(conv);
     case RA_CONV_PANELS:
         return !ra_conv_is_direct(conv);
     default:
@@ -51,6 +53,8 @@ bool ra_conv_takes_form(const ra_conv *conv, ra_conv_form form)
 ra_conv_form ra_conv_choose(const ra_conv *conv, ra_conv_mode mode)
 {
     int32_t map = ra_min(conv->out_h, conv->out_w), channels = ra_min(conv->in_c, conv->out_c);
+    if (mode != RA_CONV_BLIS_ONLY && ra_conv_takes_form(conv, RA_CONV_LANES))
+        return RA_CONV_LANES;
     if (mode == RA_CONV_BLIS_ONLY || !ra_conv_takes_form(conv, RA_CONV_PANELS))
         return RA_CONV_BLIS;
     if (mode == RA_CONV_NO_WINOGRAD || !ra_conv_takes_form(conv, RA_CONV_WINOGRAD4) || channels < LEAST_CHANNELS)
@@ -60,8 +64,11 @@ ra_conv_form ra_conv_choose(const ra_conv *conv, ra_conv_mode mode)
 
 const char *ra_conv_form_name(const ra_conv *conv, ra_conv_form form)
 {
-    static const char *const names[RA_CONV_FORMS] = {"blis", "panels", "winograd 2x2", "winograd 4x4"};
-    return form == RA_CONV_BLIS && ra_conv_is_direct(conv) ? "direct" : names[form];
+    static const char *const names[RA_CONV_FORMS] = {"blis", "panels", "lanes", "winograd 2x2",
+                                                     "winograd 4x4"};
+    if (form == RA_CONV_BLIS && ra_conv_is_direct(conv))
+        return "direct";
+    return form == RA_CONV_PANELS && ra_conv_fits_strips(conv) ? "strips" : names[form];
 }
 
 bool ra_conv_packed_floats(const ra_conv *conv, ra_conv_form form, size_t *floats)
@@ -91,6 +98,9 @@ void ra_conv_pack(const ra_conv *conv, ra_conv_form form, const float *filter, f
     case RA_CONV_PANELS:
         ra_panels_pack(conv, filter, packed);
         break;
+    case RA_CONV_LANES:
+        ra_lanes_pack(conv, filter, packed);
+        break;
     case RA_CONV_WINOGRAD2:
     case RA_CONV_WINOGRAD4:
         ra_winograd_pack(conv, form, filter, packed);
@@ -105,7 +115,9 @@ bool ra_conv_run_work(const ra_conv *conv, ra_conv_form form, int32_t n, int32_t
 {
     switch (form) {
     case RA_CONV_PANELS:
-        return ra_panels_work(conv, n, workers, bytes);
+        return (ra_conv_fits_strips(conv) ? ra_strips_work : ra_panels_work)(conv, n, workers, bytes);
+    case RA_CONV_LANES:
+        return ra_strips_work(conv, n, workers, bytes);
     case RA_CONV_WINOGRAD2:
     case RA_CONV_WINOGRAD4:
         return ra_winograd_work(conv, form, n, workers, bytes);
@@ -161,14 +173,19 @@ static void finish_range(void *data, int64_t begin, int64_t end)
     ra_conv_finish_more(conv, result, begin, end - begin, 0, conv->out_c);
 }
 
+static void finish_apart(resattn_context *context, const ra_conv *conv, int32_t n, const ra_conv_result *result)
+{
+    finish_job job = {conv, result};
+    ra_parallel_ranges(context, finish_range, &job, ra_conv_pixels(conv, n), ra_range_step(conv->out_c));
+}
+
 static void run_blis(resattn_context *context, const ra_conv *conv, int32_t n, const float *x, const float *packed,
                      const ra_conv_result *result, void *work)
 {
-    finish_job job = {conv, result};
     bool in_place = result->addend == result->y, apart = result->addend && !in_place;
     ra_conv_forward(context, conv, n, x, packed, true, result->bias, result->relu && !apart, in_place, result->y, work);
     if (apart || ra_conv_has_more(result))
-        ra_parallel_ranges(context, finish_range, &job, ra_conv_pixels(conv, n), ra_range_step(conv->out_c));
+        finish_apart(context, conv, n, result);
 }
 
 void ra_conv_run(resattn_context *context, const ra_conv *conv, ra_conv_form form, int32_t n, const float *x,
@@ -176,7 +193,13 @@ void ra_conv_run(resattn_context *context, const ra_conv *conv, ra_conv_form for
 {
     switch (form) {
     case RA_CONV_PANELS:
-        ra_panels_run(context, conv, n, x, packed, result, work);
+        if (ra_conv_fits_strips(conv))
+            ra_strips_run(context, conv, form, n, x, packed, result, work);
+        else
+            ra_panels_run(context, conv, n, x, packed, result, work);
+        break;
+    case RA_CONV_LANES:
+        ra_strips_run(context, conv, form, n, x, packed, result, work);
         break;
     case RA_CONV_WINOGRAD2:
     case RA_CONV_WINOGRAD4:

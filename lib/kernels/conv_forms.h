@@ -11,7 +11,8 @@
 /* The ways to compute. BLIS works for everything; it stands for the loops of conv_direct.c too. */
 typedef enum ra_conv_form {
     RA_CONV_BLIS,
-    RA_CONV_PANELS,    /* micro-kernels over packed panels: 1x1 directly, others over im2col segments */
+    RA_CONV_PANELS,    /* micro-kernels over packed panels: 1x1 directly, others strip by strip or over im2col segments */
+    RA_CONV_LANES,     /* groups of fewer channels than a vector has lanes */
     RA_CONV_WINOGRAD2, /* F(2x2, 3x3) */
     RA_CONV_WINOGRAD4, /* F(4x4, 3x3) */
     RA_CONV_FORMS

@@ -18,6 +18,14 @@ bool ra_panels_work(const ra_conv *conv, int32_t n, int32_t workers, size_t *byt
 void ra_panels_run(resattn_context *context, const ra_conv *conv, int32_t n, const float *x, const float *packed,
                    const ra_conv_result *result, void *work);
 
+/* Strips (conv_strips.c): another way through panels, and the way of lanes, which takes bias and ReLU but no addend. */
+bool ra_conv_fits_strips(const ra_conv *conv);
+bool ra_strips_work(const ra_conv *conv, int32_t n, int32_t workers, size_t *bytes);
+void ra_strips_run(resattn_context *context, const ra_conv *conv, ra_conv_form form, int32_t n, const float *x,
+                   const float *packed, const ra_conv_result *result, void *work);
+bool ra_conv_fits_lanes(const ra_conv *conv);
+void ra_lanes_pack(const ra_conv *conv, const float *filter, float *packed);
+
 void ra_winograd_pack(const ra_conv *conv, ra_conv_form form, const float *filter, float *packed);
 bool ra_winograd_work(const ra_conv *conv, ra_conv_form form, int32_t n, int32_t workers, size_t *bytes);
 void ra_winograd_run(resattn_context *context, const ra_conv *conv, ra_conv_form form, int32_t n, const float *x,

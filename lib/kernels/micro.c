@@ -18,6 +18,14 @@ enum { ROWS = 4, VECTORS = 2 };
 #endif
 enum { WIDTH = VECTORS * RA_LANES };
 
+/* The left operand of one micro-tile. */
+typedef struct segments {
+    const float *a;
+    int64_t row, depth;
+    int32_t count;
+    const int64_t *offsets;
+} segments;
+
 /* What follows the product, for the columns of one micro-tile. */
 typedef struct finish {
     float *c;
@@ -33,24 +41,27 @@ typedef struct finish {
     int64_t fetch_step;
 } finish;
 
-RA_INLINE void tile(int rows, int vectors, int64_t depth, const float *a, int64_t a_row, const float *w,
-                    const finish *end)
+RA_INLINE void tile(int rows, int vectors, const segments *left, const float *w, const finish *end)
 {
+    const int64_t depth = left->depth, a_row = left->row;
     ra_vec sum[ROWS][VECTORS];
     RA_UNROLL for (int i = 0; i < rows; i++)
         RA_UNROLL for (int j = 0; j < vectors; j++)
             sum[i][j] = ra_splat(0);
     const float *fetch = end->fetch;
     const int64_t fetch_step = end->fetch_step;
-    for (int64_t l = 0; l < depth; l++, w += RA_PANEL, fetch += fetch_step) {
-        RA_FETCH(fetch);
-        ra_vec right[VECTORS];
-        RA_UNROLL for (int j = 0; j < vectors; j++)
-            right[j] = ra_load(w + j * RA_LANES);
-        RA_UNROLL for (int i = 0; i < rows; i++) {
-            ra_vec left = ra_splat(a[i * a_row + l]);
+    for (int32_t s = 0; s < left->count; s++) {
+        const float *a = left->a + left->offsets[s];
+        for (int64_t l = 0; l < depth; l++, w += RA_PANEL, fetch += fetch_step) {
+            RA_FETCH(fetch);
+            ra_vec right[VECTORS];
             RA_UNROLL for (int j = 0; j < vectors; j++)
-                sum[i][j] = ra_mul_add(sum[i][j], left, right[j]);
+                right[j] = ra_load(w + j * RA_LANES);
+            RA_UNROLL for (int i = 0; i < rows; i++) {
+                ra_vec value = ra_splat(a[i * a_row + l]);
+                RA_UNROLL for (int j = 0; j < vectors; j++)
+                    sum[i][j] = ra_mul_add(sum[i][j], value, right[j]);
+            }
         }
     }
     float *c = end->c;
@@ -88,13 +99,12 @@ RA_INLINE void tile(int rows, int vectors, int64_t depth, const float *a, int64_
 }
 
 #define TILE(rows)                                                                                                     \
-    static void tile_##rows(int vectors, int64_t depth, const float *a, int64_t a_row, const float *w,                 \
-                            const finish *end)                                                                         \
+    static void tile_##rows(int vectors, const segments *left, const float *w, const finish *end)                      \
     {                                                                                                                  \
         if (vectors == VECTORS)                                                                                        \
-            tile(rows, VECTORS, depth, a, a_row, w, end);                                                              \
+            tile(rows, VECTORS, left, w, end);                                                                         \
         else                                                                                                           \
-            tile(rows, 1, depth, a, a_row, w, end);                                                                    \
+            tile(rows, 1, left, w, end);                                                                               \
     }
 TILE(1)
 TILE(2)
@@ -115,7 +125,7 @@ TILE(13)
 TILE(14)
 #endif
 
-typedef void tile_fn(int vectors, int64_t depth, const float *a, int64_t a_row, const float *w, const finish *end);
+typedef void tile_fn(int vectors, const segments *left, const float *w, const finish *end);
 static tile_fn *const tiles[ROWS + 1] = {
     NULL,    tile_1,  tile_2,  tile_3,  tile_4,
 #if RA_LANES > 4 || defined(__aarch64__)
@@ -127,12 +137,11 @@ static tile_fn *const tiles[ROWS + 1] = {
 };
 
 /* Fewer columns than vectors hold: through a tile of their own. */
-static void narrow_tile(int rows, int32_t columns, int64_t depth, const float *a, int64_t a_row, const float *w,
-                        const finish *end)
+static void narrow_tile(int rows, int32_t columns, const segments *left, const float *w, const finish *end)
 {
     float part[ROWS * RA_LANES];
     finish raw = {.c = part, .c_row = RA_LANES, .fetch = end->fetch, .fetch_step = end->fetch_step};
-    tiles[rows](1, depth, a, a_row, w, &raw);
+    tiles[rows](1, left, w, &raw);
     for (int i = 0; i < rows; i++)
         for (int32_t j = 0; j < columns; j++) {
             float *c = end->c + i * end->c_row + j, sum = part[i * RA_LANES + j];
@@ -161,8 +170,9 @@ static void set_fetch(finish *end, const float *next, int64_t depth, int64_t blo
 /* The columns from `column` on that one call computes, for all rows. */
 static int32_t column_of_tiles(const ra_product *p, int32_t column)
 {
+    static const int64_t zero = 0;
     const float *w = p->panels + column / RA_PANEL * p->panel_step + column % RA_PANEL;
-    int32_t left = p->columns - column, width = left >= WIDTH ? WIDTH : left >= RA_LANES ? RA_LANES : left;
+    int32_t rest = p->columns - column, width = rest >= WIDTH ? WIDTH : rest >= RA_LANES ? RA_LANES : rest;
     int64_t blocks = (p->rows + ROWS - 1) / ROWS, row = 0;
     bool last = column + width >= p->columns;
     const float *next = last ? p->next : w - column % RA_PANEL + p->panel_step;
@@ -180,12 +190,13 @@ static int32_t column_of_tiles(const ra_product *p, int32_t column)
                       .second_row = p->second_row,
                       .scale = p->second ? p->scale + column : NULL,
                       .shift = p->second ? p->shift + column : NULL};
-        set_fetch(&end, next, p->depth, block, blocks);
-        const float *a = p->a + row * p->a_row;
+        segments left = {p->a + row * p->a_row, p->a_row, p->depth, p->segments > 0 ? p->segments : 1,
+                         p->segments > 0 ? p->offsets : &zero};
+        set_fetch(&end, next, left.count * p->depth, block, blocks);
         if (width < RA_LANES)
-            narrow_tile(rows, width, p->depth, a, p->a_row, w, &end);
+            narrow_tile(rows, width, &left, w, &end);
         else
-            tiles[rows](width / RA_LANES, p->depth, a, p->a_row, w, &end);
+            tiles[rows](width / RA_LANES, &left, w, &end);
         row += rows;
     }
     return width;
@@ -203,6 +214,8 @@ static void product(const ra_product *p)
 const ra_micro RA_LEVELED(ra_micro) = {
     .name = RA_LEVEL_TEXT(RA_LEVEL),
     .product = product,
+    .lanes = RA_LANES,
+    .lane_groups = RA_LEVELED(ra_lane_groups),
     .winograd2_input = RA_LEVELED(ra_winograd2_input),
     .winograd4_input = RA_LEVELED(ra_winograd4_input),
     .winograd2_output = RA_LEVELED(ra_winograd2_output),

@@ -14,12 +14,14 @@
  * with zeros for columns that are not there. */
 #define RA_PANEL 32
 
-/* c (rows x columns) = a (rows x depth) * panels, or with `add` c + a * panels; then + bias, + addend (where not NULL),
+/* c (rows x columns) = a (rows x depth) * panels, where a row of a may come in several segments, or with `add` c + a * panels; then + bias, + addend (where not NULL),
  * then max(0, .) if relu; then second = c * scale + shift, and max(0, .) if second_relu. Rows of a, c, addend and second are
  * a_row, c_row, addend_row and second_row floats apart. */
 typedef struct ra_product {
-    int64_t rows, depth;
+    int64_t rows, depth; /* depth: of a segment */
     int32_t columns;
+    int32_t segments;         /* 0: one, at `a` itself; */
+    const int64_t *offsets;   /* else where each segment begins, in floats from `a` on */
     bool add, relu;
     const float *a;
     int64_t a_row;
@@ -37,6 +39,23 @@ typedef struct ra_product {
     bool second_relu;
 } ra_product;
 
+/*
+ * One row of a convolution in groups of `group` input and output channels, a divisor of the vector's length that ra_micro.lanes
+ * names: for each pixel p, tap t and channel c, y[p * y_row + c] = bias[c] + the sum over t and i < group of
+ * x[p * x_row + offsets[t] + c - c % group + i] * weight(t, i, c), then max(0, .) if relu. The weights are in the order (vector of
+ * channels, t, i, channel in the vector).
+ */
+typedef struct ra_lanes {
+    int32_t pixels, channels, group, taps;
+    const float *x;
+    int64_t x_row;
+    const int64_t *offsets;
+    const float *weights, *bias; /* bias may be NULL */
+    bool relu;
+    float *y;
+    int64_t y_row;
+} ra_lanes;
+
 /* Winograd's minimal filtering F(2x2, 3x3) and F(4x4, 3x3) (Lavin and Gray, CVPR 2016): a tile of `tile` x `tile` outputs
  * comes from (tile + 2)^2 inputs by as many products. Channels are a multiple of RA_WINOGRAD_UNIT. */
 #define RA_WINOGRAD_UNIT 16
@@ -52,6 +71,8 @@ typedef void ra_winograd_output(int32_t channels, const float *m, int64_t m_step
 typedef struct ra_micro {
     const char *name;
     void (*product)(const ra_product *product);
+    int32_t lanes; /* of a vector */
+    void (*lane_groups)(const ra_lanes *lanes);
     ra_winograd_input *winograd2_input, *winograd4_input;
     ra_winograd_output *winograd2_output, *winograd4_output;
 } ra_micro;
