@@ -11,7 +11,7 @@
 enum { ROWS = 14, VECTORS = 2 };
 #elif RA_LANES == 8
 enum { ROWS = 6, VECTORS = 2 };
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) && !defined(RA_PORTABLE)
 enum { ROWS = 6, VECTORS = 4 };
 #else
 enum { ROWS = 4, VECTORS = 2 };
@@ -110,7 +110,7 @@ TILE(1)
 TILE(2)
 TILE(3)
 TILE(4)
-#if RA_LANES > 4 || defined(__aarch64__)
+#if RA_LANES > 4 || defined(__aarch64__) && !defined(RA_PORTABLE)
 TILE(5)
 TILE(6)
 #endif
@@ -128,7 +128,7 @@ TILE(14)
 typedef void tile_fn(int vectors, const segments *left, const float *w, const finish *end);
 static tile_fn *const tiles[ROWS + 1] = {
     NULL,    tile_1,  tile_2,  tile_3,  tile_4,
-#if RA_LANES > 4 || defined(__aarch64__)
+#if RA_LANES > 4 || defined(__aarch64__) && !defined(RA_PORTABLE)
     tile_5,  tile_6,
 #endif
 #if RA_LANES == 16

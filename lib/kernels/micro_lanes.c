@@ -8,7 +8,7 @@
 /* Pixels at a time: their inputs and sums stay in registers. 7 divides the widths of the usual maps. */
 enum { PIXELS = 7, FEW_PIXELS = 3 };
 
-#if defined(__has_builtin)
+#if defined(__has_builtin) && !defined(RA_PORTABLE)
 #if __has_builtin(__builtin_shufflevector)
 #define HAS_SHUFFLE 1
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Vectors of RA_LANES floats for the files that are compiled once for each CPU level. These files contract products and
- * sums to fused multiply-adds where the CPU has them. Uses: nothing.
+ * sums to fused multiply-adds where the CPU has them. With RA_PORTABLE, or where the compiler has no vectors, it is all plain C:
+ * what the others are checked against. Uses: nothing.
  */
 #ifndef RA_VECTOR_H
 #define RA_VECTOR_H
@@ -10,24 +11,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(__AVX512F__)
+#if !defined(__GNUC__) && !defined(RA_PORTABLE)
+#define RA_PORTABLE
+#endif
+
+#if defined(__AVX512F__) && !defined(RA_PORTABLE)
 #define RA_LANES 16
-#elif defined(__AVX2__)
+#elif defined(__AVX2__) && !defined(RA_PORTABLE)
 #define RA_LANES 8
 #else
 #define RA_LANES 4
 #endif
 
 /* Loops over constant counts whose variables are to live in registers. */
-#if defined(__clang__)
-#define RA_UNROLL _Pragma("clang loop unroll(full)")
-#elif defined(__GNUC__)
-#define RA_UNROLL _Pragma("GCC unroll 40")
-#else
+#if defined(RA_PORTABLE)
 #define RA_UNROLL
+#elif defined(__clang__)
+#define RA_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define RA_UNROLL _Pragma("GCC unroll 40")
 #endif
 
-#if defined(__GNUC__)
+#if !defined(RA_PORTABLE)
 #define RA_INLINE static inline __attribute__((always_inline))
 
 typedef float ra_vec __attribute__((vector_size(4 * RA_LANES)));
@@ -75,20 +80,18 @@ RA_INLINE ra_vec ra_mul_add(ra_vec a, ra_vec x, ra_vec y) { return ra_add(a, ra_
 #define RA_FETCH(address) ((void)(address))
 #endif
 
-/* x < 0 ? 0 : x: NaN stays. */
-#if defined(__AVX512F__) || defined(__AVX2__)
+/* x < 0 ? 0 : x: NaN stays. The second operand of the processors' maximum is what comes out where one is NaN. */
+#if defined(RA_PORTABLE)
+RA_INLINE ra_vec ra_rectify(ra_vec x) { RA_EACH_LANE(x.lane[i] < 0 ? 0 : x.lane[i]); }
+#elif RA_LANES == 16
 #include <immintrin.h>
-/* The second operand is what comes out where one is NaN. */
-#if RA_LANES == 16
 RA_INLINE ra_vec ra_rectify(ra_vec x) { return (ra_vec)_mm512_max_ps(_mm512_setzero_ps(), (__m512)x); }
-#else
+#elif RA_LANES == 8
+#include <immintrin.h>
 RA_INLINE ra_vec ra_rectify(ra_vec x) { return (ra_vec)_mm256_max_ps(_mm256_setzero_ps(), (__m256)x); }
-#endif
-#elif defined(__GNUC__)
+#else
 typedef int32_t ra_vec_bits __attribute__((vector_size(4 * RA_LANES)));
 RA_INLINE ra_vec ra_rectify(ra_vec x) { return (ra_vec)(~(x < 0) & (ra_vec_bits)x); }
-#else
-RA_INLINE ra_vec ra_rectify(ra_vec x) { RA_EACH_LANE(x.lane[i] < 0 ? 0 : x.lane[i]); }
 #endif
 
 #endif
