@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "errors.h"
 #include "options.h"
@@ -21,6 +22,8 @@ static const char help[] = "Usage: resattn bench --model NAME_OR_FILE [OPTION]..
                            "  --batch B    images at once (default 1)\n"
                            "  --threads T  0, the default: as many as there are CPUs\n"
                            "  --train      training steps: forward, loss, backward, SGD with Nesterov's momentum\n"
+                           "  --kernels K  fastest, no-winograd or blis (default fastest; inference)\n"
+                           "  --seal       give up the original weights before the runs (inference)\n"
                            "  --layers     a table of where the time goes, layer by layer (inference)\n"
                            "  --runs N     timed runs (default 5)\n"
                            "  --classes N  of a network by name (default: as published)\n"
@@ -29,7 +32,8 @@ static const char help[] = "Usage: resattn bench --model NAME_OR_FILE [OPTION]..
 struct settings {
     const char *model;
     int32_t side, batch, threads, runs, classes;
-    int train, layers;
+    int train, layers, seal;
+    resattn_convolution kernels;
 };
 
 struct bench {
@@ -79,9 +83,13 @@ static int make_session(struct bench *bench, const struct settings *settings, in
 {
     resattn_plan *plan = resattn_plan_new(bench->network, settings->train ? RESATTN_TRAINING : RESATTN_INFERENCE,
                                           settings->batch, side, side);
+    if (plan && settings->kernels && resattn_plan_set_convolution(plan, settings->kernels)) {
+        resattn_plan_free(plan);
+        return complain_library();
+    }
     bench->session = plan ? resattn_session_new(plan) : NULL;
     resattn_plan_free(plan);
-    if (!bench->session)
+    if (!bench->session || (settings->seal && resattn_network_seal(bench->network)))
         return complain_library();
     if (!settings->train)
         return 0;
@@ -117,6 +125,23 @@ static double median(double *values, int32_t count)
     return (values[(count - 1) / 2] + values[count / 2]) / 2;
 }
 
+/* The resident memory now is known under Linux only. */
+static void print_memory(void)
+{
+    struct rusage usage;
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file) {
+        if (fscanf(file, "%*s %ld", &pages) != 1)
+            pages = 0;
+        fclose(file);
+    }
+    if (pages)
+        fprintf(stderr, "resident memory: %.1f MiB\n", (double)pages * (double)sysconf(_SC_PAGESIZE) / (1 << 20));
+    if (getrusage(RUSAGE_SELF, &usage) == 0)
+        fprintf(stderr, "largest resident memory: %ld MiB\n", usage.ru_maxrss / 1024);
+}
+
 static int measure(struct bench *bench, const struct settings *settings)
 {
     for (int32_t i = -1; i < settings->runs; i++) {
@@ -130,9 +155,7 @@ static int measure(struct bench *bench, const struct settings *settings)
     printf("resattn %s threads=%d batch=%d median_seconds=%.5f ms_per_image=%.3f\n",
            settings->train ? "train" : "infer", (int)resattn_context_threads(bench->context), (int)settings->batch,
            seconds, 1000 * seconds / settings->batch);
-    struct rusage usage;
-    if (getrusage(RUSAGE_SELF, &usage) == 0)
-        fprintf(stderr, "largest resident memory: %ld MiB\n", usage.ru_maxrss / 1024);
+    print_memory();
     return 0;
 }
 
@@ -205,6 +228,17 @@ static int run(const struct settings *settings)
     return result ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+static int option_kernels(const char *text, resattn_convolution *kernels)
+{
+    static const char *const names[] = {"fastest", "no-winograd", "blis"};
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(text, names[i])) {
+            *kernels = (resattn_convolution)(RESATTN_CONVOLUTION_FASTEST + i);
+            return 0;
+        }
+    return complain("--kernels is '%s', expected fastest, no-winograd or blis", text);
+}
+
 static int parse_option(void *user, int option)
 {
     struct settings *settings = user;
@@ -225,6 +259,11 @@ static int parse_option(void *user, int option)
     case 'T':
         settings->train = 1;
         return 0;
+    case 's':
+        settings->seal = 1;
+        return 0;
+    case 'k':
+        return option_kernels(optarg, &settings->kernels);
     case 'l':
         settings->layers = 1;
         return 0;
@@ -243,6 +282,8 @@ int command_bench(int argc, char **argv)
                                             {"classes", required_argument, NULL, 'c'},
                                             {"train", no_argument, NULL, 'T'},
                                             {"layers", no_argument, NULL, 'l'},
+                                            {"seal", no_argument, NULL, 's'},
+                                            {"kernels", required_argument, NULL, 'k'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     struct settings settings = {.batch = 1, .runs = 5};
@@ -253,7 +294,7 @@ int command_bench(int argc, char **argv)
         wrong = complain("unexpected argument '%s'", argv[optind]);
     if (!wrong && !settings.model)
         wrong = complain("--model is missing");
-    if (!wrong && settings.layers && settings.train)
-        wrong = complain("--layers shows inference, not --train");
+    if (!wrong && settings.train && (settings.layers || settings.seal || settings.kernels))
+        wrong = complain("--layers, --seal and --kernels are for inference, not for --train");
     return wrong ? usage_hint("bench") : run(&settings);
 }

@@ -36,6 +36,18 @@ RESATTN_API void resattn_network_unref(resattn_network *network);
  */
 RESATTN_API resattn_status resattn_network_initialize(resattn_network *network, uint64_t seed);
 
+/*
+ * Gives up the parameters: what stays are the constants that the network's inference sessions have made of them, and with these
+ * the network infers, in these sessions and in new ones, for a fraction of the memory. The parameters' tensors end; training,
+ * saving, loading weights, initialising and everything else that needs them answer WRONG_STATE from now on, for good.
+ * Errors: INVALID_ARGUMENT; WRONG_STATE where there is no inference session that has seen the present values; BUSY while
+ * anything runs on the network. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_network_seal(resattn_network *network);
+
+/* 1 for a sealed network, else 0. Since 0.9. */
+RESATTN_API int32_t resattn_network_is_sealed(const resattn_network *network);
+
 /* The context and the root layer: borrowed. The channels of its input and output. 0 or NULL for NULL. Since 0.9. */
 RESATTN_API resattn_context *resattn_network_context(const resattn_network *network);
 RESATTN_API resattn_layer *resattn_network_root(const resattn_network *network);

@@ -42,6 +42,16 @@ RESATTN_API resattn_status resattn_plan_add_output(resattn_plan *plan, const cha
 /* Asks a training session for the gradient of its input too. Errors: INVALID_ARGUMENT, WRONG_STATE for inference. Since 0.9. */
 RESATTN_API resattn_status resattn_plan_want_input_gradient(resattn_plan *plan);
 
+/* How an inference session computes convolutions. The choice among kernels depends on the shapes, the CPU and this only. */
+typedef enum resattn_convolution {
+    RESATTN_CONVOLUTION_FASTEST = 1,     /* at first: Winograd's minimal filtering where it pays */
+    RESATTN_CONVOLUTION_NO_WINOGRAD = 2, /* every product and sum of the definition */
+    RESATTN_CONVOLUTION_BLIS = 3         /* the plain path, which training takes */
+} resattn_convolution;
+
+/* Changes it. Errors: INVALID_ARGUMENT, WRONG_STATE for training. Since 0.9. */
+RESATTN_API resattn_status resattn_plan_set_convolution(resattn_plan *plan, resattn_convolution convolution);
+
 /* Bytes of work memory that a session of this plan allocates; -1 after an error. Beside it there are the network's parameters,
  * and for training as much again for their gradients, for inference for the copy that its sessions share. Since 0.9. */
 RESATTN_API int64_t resattn_plan_memory(resattn_plan *plan);

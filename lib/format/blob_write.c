@@ -307,7 +307,7 @@ static resattn_status write_to_file(void *user, int *descriptor)
 
 resattn_status resattn_network_save(resattn_network *network, const char *path, int32_t level)
 {
-    if (refuse(network, level, path != NULL) || !ra_network_share(network, "saving"))
+    if (refuse(network, level, path != NULL) || !ra_network_read(network, "saving"))
         return resattn_last_status();
     writer w = {.network = network, .level = level, .write = ra_file_write, .own_sink = true};
     resattn_status status = ra_file_replace(network->context, path, write_to_file, &w);
@@ -324,7 +324,7 @@ static int32_t write_to_bytes(void *user, const void *bytes, size_t size)
 
 resattn_status resattn_network_save_buffer(resattn_network *network, int32_t level, void **bytes, size_t *size)
 {
-    if (refuse(network, level, bytes && size) || !ra_network_share(network, "saving"))
+    if (refuse(network, level, bytes && size) || !ra_network_read(network, "saving"))
         return resattn_last_status();
     ra_bytes target = {.context = network->context};
     writer w = {.network = network, .level = level, .write = write_to_bytes, .user = &target, .own_sink = true};
@@ -341,7 +341,7 @@ resattn_status resattn_network_save_buffer(resattn_network *network, int32_t lev
 
 resattn_status resattn_network_save_stream(resattn_network *network, int32_t level, resattn_write_fn write, void *user)
 {
-    if (refuse(network, level, write != NULL) || !ra_network_share(network, "saving"))
+    if (refuse(network, level, write != NULL) || !ra_network_read(network, "saving"))
         return resattn_last_status();
     writer w = {.network = network, .level = level, .write = write, .user = user};
     resattn_status status = write_blob(&w);

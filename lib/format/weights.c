@@ -32,7 +32,7 @@ resattn_status resattn_network_save_weights(resattn_network *network, const char
         return ra_fail(RESATTN_INVALID_ARGUMENT, "save weights: the %s is NULL", network ? "path" : "network");
     if (!ra_number_type_is_known(type))
         return ra_fail_within("save weights");
-    if (!ra_network_share(network, "saving weights"))
+    if (!ra_network_read(network, "saving weights"))
         return resattn_last_status();
     resattn_status status = ra_safetensors_save(network, path, type);
     ra_network_unshare(network);

@@ -129,7 +129,7 @@ void ra_program_finish(ra_program *program)
         op->packed = (op->kind->flags & RA_IS_CONV) && op->kind->convolution;
         if (op->packed) {
             ra_conv conv = op->kind->convolution(op);
-            op->form = ra_conv_choose(&conv, program->mode);
+            op->form = program->choose(program->choose_data, &program->nodes[i], &conv, program->mode);
         }
     }
     for (int32_t step = 0; step < RA_COUNT(steps); step++)

@@ -17,7 +17,8 @@
 /* Inputs that fusing may add to an operation: what is added, and what is gated. */
 #define RA_FUSED_INPUTS 2
 
-typedef struct ra_node {
+typedef struct ra_node ra_node;
+struct ra_node {
     ra_op op;
     int32_t *inputs; /* value numbers, op.input_count of them */
     int32_t output;
@@ -35,7 +36,7 @@ typedef struct ra_node {
     float **din;
     float *out, *dout, *second_out;
     void *saved_memory;
-} ra_node;
+};
 
 typedef struct ra_node_value {
     ra_shape shape;
@@ -70,7 +71,10 @@ typedef struct ra_program {
     resattn_context *context;
     bool training;
     bool input_gradient;
-    ra_conv_mode mode; /* inference */
+    /* Inference: what limits the choice of a convolution's form, and who makes it. */
+    ra_conv_mode mode;
+    ra_conv_form (*choose)(void *data, const ra_node *node, const ra_conv *conv, ra_conv_mode mode);
+    void *choose_data;
     ra_node *nodes;
     int32_t node_count, node_capacity;
     ra_node_value *values; /* value 0 is the input */

@@ -69,7 +69,7 @@ int32_t resattn_network_find_parameter(const resattn_network *network, const cha
 resattn_tensor *resattn_network_parameter(resattn_network *network, int32_t index)
 {
     ra_param *param = param_at(network, index);
-    return param ? &param->value_tensor : NULL;
+    return param && ra_network_has_values(network, param->name) ? &param->value_tensor : NULL;
 }
 
 resattn_tensor *resattn_network_gradient(resattn_network *network, int32_t index)
@@ -79,6 +79,8 @@ resattn_tensor *resattn_network_gradient(resattn_network *network, int32_t index
         return NULL;
     if (!param->trained)
         return ra_fail_null(RESATTN_INVALID_ARGUMENT, "%s is a statistic, it has no gradient", param->name);
+    if (!ra_network_has_values(network, param->name))
+        return NULL;
     if (!param->gradient)
         return ra_fail_null(RESATTN_WRONG_STATE, "%s has no gradient before a training session is made", param->name);
     return &param->gradient_tensor;
@@ -96,6 +98,8 @@ resattn_status resattn_network_touch(resattn_network *network)
 {
     if (!network)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "touch: the network is NULL");
+    if (!ra_network_has_values(network, "touch"))
+        return resattn_last_status();
     atomic_fetch_add(&network->version, 1);
     return RESATTN_OK;
 }

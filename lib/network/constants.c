@@ -40,6 +40,18 @@ ra_constants *ra_constants_new(resattn_network *network)
     return constants;
 }
 
+ra_constants *ra_constants_newest(resattn_network *network)
+{
+    pthread_mutex_lock(&network->lock);
+    ra_constants *constants = network->constants;
+    if (constants && constants->version == atomic_load(&network->version))
+        constants->references++;
+    else
+        constants = NULL;
+    pthread_mutex_unlock(&network->lock);
+    return constants;
+}
+
 void ra_constants_unref(ra_constants *constants)
 {
     if (!constants)
@@ -199,6 +211,8 @@ static bool add(ra_constants *constants, constant item, const ra_op *op)
     resattn_context *context = constants->network->context;
     if (find(constants, &item))
         return true;
+    if (!ra_network_has_values(constants->network, ra_layer_label(item.layer)))
+        return false;
     if (fill(context, &item, op) &&
         ra_grow(context, (void **)&constants->items, constants->count, &constants->capacity, sizeof item)) {
         constants->items[constants->count++] = item;
@@ -207,6 +221,25 @@ static bool add(ra_constants *constants, constant item, const ra_op *op)
     ra_free(context, item.weight);
     ra_free(context, item.bias);
     return false;
+}
+
+ra_conv_form ra_constants_choose(void *data, const ra_node *node, const ra_conv *conv, ra_conv_mode mode)
+{
+    resattn_network *network = data;
+    constant wanted = constant_of(node);
+    ra_conv_form best = ra_conv_choose(conv, mode), form = best;
+    if (!atomic_load(&network->sealed))
+        return best;
+    pthread_mutex_lock(&network->lock);
+    for (int32_t i = 0; i < RA_CONV_FORMS; i++) {
+        wanted.form = i == 0 ? best : (ra_conv_form)(RA_CONV_FORMS - i);
+        if (ra_conv_takes_form(conv, wanted.form) && find(network->kept, &wanted)) {
+            form = wanted.form;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&network->lock);
+    return form;
 }
 
 resattn_status ra_constants_fill(ra_constants *constants, const ra_program *program)

@@ -2,7 +2,7 @@
 /*
  * Networks: made of a builder's tree, with memory for the parameters.
  */
-#include "network/network.h"
+#include "network/constants.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -141,6 +141,7 @@ static void take_layer(resattn_network *network, resattn_layer *layer)
 static void free_network(resattn_network *network)
 {
     resattn_context *context = network->context;
+    ra_constants_unref(network->kept);
     while (network->layers) {
         resattn_layer *layer = network->layers;
         network->layers = layer->next;
@@ -317,13 +318,35 @@ bool ra_network_share(resattn_network *network, const char *what)
     return true;
 }
 
+bool ra_network_has_values(const resattn_network *network, const char *what)
+{
+    if (!atomic_load(&network->sealed))
+        return true;
+    ra_fail(RESATTN_WRONG_STATE, "%s: the network is sealed, its parameters are gone", what);
+    return false;
+}
+
+bool ra_network_read(resattn_network *network, const char *what)
+{
+    if (!ra_network_share(network, what))
+        return false;
+    if (ra_network_has_values(network, what))
+        return true;
+    ra_network_unshare(network);
+    return false;
+}
+
 void ra_network_unshare(resattn_network *network) { atomic_fetch_sub(&network->users, 1); }
 
 bool ra_network_take(resattn_network *network, const char *what)
 {
     int users = 0;
-    if (atomic_compare_exchange_strong(&network->users, &users, -1))
-        return true;
+    if (atomic_compare_exchange_strong(&network->users, &users, -1)) {
+        if (ra_network_has_values(network, what))
+            return true;
+        ra_network_give(network);
+        return false;
+    }
     if (users < 0)
         ra_fail(RESATTN_BUSY, "%s: the network is being trained by another call", what);
     else

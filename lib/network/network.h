@@ -36,8 +36,10 @@ struct resattn_network {
     atomic_int users;               /* runs of inference under way; -1: a training call is under way */
     atomic_bool backward_done;      /* gradients hold something */
     float *values, *gradients;      /* the memory of all parameters */
+    atomic_bool sealed;             /* the parameters are gone: values and gradients are NULL */
     pthread_mutex_t lock;           /* protects constants */
     struct ra_constants *constants; /* the newest snapshot that a session holds, or NULL */
+    struct ra_constants *kept;      /* sealed: the network's own share of it */
     char **classes;
     int32_t class_count;
     int32_t input_h, input_w;
@@ -47,9 +49,11 @@ struct resattn_network {
     resattn_number_type storage; /* of trained parameters in blobs */
 };
 
-/* Shared use (inference, saving) and exclusive use (training, initialising, stepping) of the parameters. False with
- * BUSY recorded, naming `what` was refused. */
+/* Shared use (inference; to read the parameters themselves, as saving does, ra_network_read) and exclusive use (training,
+ * initialising, stepping) of the parameters. False with BUSY recorded, or WRONG_STATE for all but inference on a sealed
+ * network, naming `what` was refused. */
 bool ra_network_share(resattn_network *network, const char *what);
+bool ra_network_read(resattn_network *network, const char *what);
 void ra_network_unshare(resattn_network *network);
 bool ra_network_take(resattn_network *network, const char *what);
 void ra_network_give(resattn_network *network);
@@ -65,6 +69,9 @@ bool ra_text_is_utf8(const char *text);
 
 /* Whether it is one of the three, with the error recorded if not (metadata.c). */
 bool ra_number_type_is_known(resattn_number_type type);
+
+/* False with WRONG_STATE recorded for a sealed network. */
+bool ra_network_has_values(const resattn_network *network, const char *what);
 
 /* Frees class names and texts (metadata.c). */
 void ra_metadata_free(resattn_network *network);

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "network/constants.h"
 #include "network/session.h"
 
 static bool is_good_request(const resattn_network *network, resattn_purpose purpose, int32_t batch, int32_t height,
@@ -95,11 +96,34 @@ ra_program *ra_plan_program(const resattn_plan *plan)
     for (int32_t i = 0; i < plan->output_count; i++)
         program->values[plan->outputs[i].value].kept = true;
     program->input_gradient = plan->input_gradient;
+    program->mode = plan->mode;
+    program->choose = ra_constants_choose;
+    program->choose_data = plan->network;
     ra_program_fuse(program);
     if (ra_memory_plan(program, plan->batch, ra_workers(program->context)) == RESATTN_OK)
         return program;
     ra_program_free(program);
     return NULL;
+}
+
+resattn_status resattn_plan_set_convolution(resattn_plan *plan, resattn_convolution convolution)
+{
+    if (!plan)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "convolution: the plan is NULL");
+    if (plan->purpose != RESATTN_INFERENCE)
+        return ra_fail(RESATTN_WRONG_STATE, "convolution: the plan is for training");
+    switch (convolution) {
+    case RESATTN_CONVOLUTION_FASTEST:
+        plan->mode = RA_CONV_FASTEST;
+        return RESATTN_OK;
+    case RESATTN_CONVOLUTION_NO_WINOGRAD:
+        plan->mode = RA_CONV_NO_WINOGRAD;
+        return RESATTN_OK;
+    case RESATTN_CONVOLUTION_BLIS:
+        plan->mode = RA_CONV_BLIS_ONLY;
+        return RESATTN_OK;
+    }
+    return ra_fail(RESATTN_INVALID_ARGUMENT, "convolution is %d, expected 1 to 3", (int)convolution);
 }
 
 int64_t resattn_plan_memory(resattn_plan *plan)

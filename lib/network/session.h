@@ -18,6 +18,7 @@ struct resattn_plan {
     ra_name *outputs;    /* asked for; the names are the layers' own */
     int32_t output_count, output_capacity;
     bool input_gradient;
+    ra_conv_mode mode; /* inference */
 };
 
 /* A program of its own for one session, rewritten and with its memory planned; owned. NULL with the error recorded. */

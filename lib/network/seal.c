@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Sealing: a network that only infers does without its parameters.
+ */
+#include "network/constants.h"
+
+static void drop_values(resattn_network *network)
+{
+    for (int32_t i = 0; i < network->param_count; i++) {
+        ra_param *param = network->params[i];
+        param->value = param->gradient = NULL;
+        param->value_tensor.data = param->gradient_tensor.data = NULL;
+    }
+    ra_free(network->context, network->values);
+    ra_free(network->context, network->gradients);
+    network->values = network->gradients = NULL;
+}
+
+resattn_status resattn_network_seal(resattn_network *network)
+{
+    if (!network)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "seal: the network is NULL");
+    if (!ra_network_take(network, "sealing"))
+        return resattn_last_status();
+    network->kept = ra_constants_newest(network);
+    if (network->kept) {
+        drop_values(network);
+        atomic_store(&network->sealed, true);
+    } else {
+        ra_fail(RESATTN_WRONG_STATE,
+                "sealing: no inference session has seen the present parameters: make one, or refresh it, first");
+    }
+    ra_network_give(network);
+    return network->kept ? RESATTN_OK : resattn_last_status();
+}
+
+int32_t resattn_network_is_sealed(const resattn_network *network)
+{
+    return network ? atomic_load(&network->sealed) : 0;
+}
