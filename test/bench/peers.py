@@ -104,7 +104,7 @@ class Torch:
         self.python, self.folder, self.way = python, folder, "train" if train else "time"
 
     def call(self, command, *options):
-        return run(self.python, HERE / "torch_peer.py", command, *options)
+        return run(self.python, "-B", HERE / "torch_peer.py", command, *options)
 
     def version(self):
         return self.call("version").strip()
