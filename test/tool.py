@@ -3,6 +3,7 @@
 """Runs the resattn tool: every command, its output, its exit code, and what it says about bad input."""
 import argparse
 import json
+import math
 import os
 import pathlib
 import re
@@ -67,6 +68,13 @@ def write_tensors(name, header, data):
     return write(name, struct.pack("<Q", len(text)) + text + data)
 
 
+def layers_of(layer):
+    """A layer of info --json and all that are inside, in their order."""
+    yield layer
+    for child in layer["children"]:
+        yield from layers_of(child)
+
+
 def classify(*arguments, code=0):
     out, _ = run("classify", *arguments, "--json", code=code)
     return [json.loads(line) for line in out.splitlines()]
@@ -84,7 +92,9 @@ class CommandLine(unittest.TestCase):
 
     def test_wrong(self):
         for arguments in [(), ("fly",), ("eval",), ("eval", "x"), ("classify", "x"), ("convert", "x"), ("bench",),
-                          ("info", "a", "b"), ("info", "--dot"), ("models", "no-such"), ("train", "--model", "x"),
+                          ("info", "a", "b"), ("info", "--dot"), ("info", "--json"),
+                          ("info", SMALL, "--json", "--layers"), ("info", SMALL, "--json", "--dot"),
+                          ("models", "no-such"), ("train", "--model", "x"),
                           ("convert", "x", "y", "--type", "f8"), ("convert", "x", "y", "--mean", "1,2"),
                           ("convert", "x", "y", "--lenient"), ("classify", "x", "y", "--top", "0")]:
             with self.subTest(arguments=arguments):
@@ -144,8 +154,59 @@ class Info(unittest.TestCase):
             if shutil.which("dot"):
                 subprocess.run(["dot", "-Tsvg"], input=out.encode(), stdout=subprocess.DEVNULL, check=True)
 
+    def check_filters(self, document):
+        """Every filter's shape is what its layer's attributes and channels say."""
+        shapes = {parameter["name"]: parameter["shape"] for parameter in document["parameters"]}
+        for layer in layers_of(document["tree"]):
+            of = layer["attributes"]
+            if layer["kind"] == "conv2d":
+                self.assertEqual(shapes.pop(layer["path"] + ".weight"), [
+                    of["out_channels"], layer["in_channels"] // of["groups"], of["kernel_h"], of["kernel_w"]])
+                self.assertEqual(layer["out_channels"], of["out_channels"])
+                if of["bias"]:
+                    self.assertEqual(shapes.pop(layer["path"] + ".bias"), [of["out_channels"]])
+            elif layer["kind"] == "linear":
+                self.assertEqual(shapes.pop(layer["path"] + ".weight"), [of["out_features"], layer["in_channels"]])
+                self.assertEqual(shapes.pop(layer["path"] + ".bias"), [of["out_features"]])
+            elif layer["kind"] == "batch_norm":
+                for name in ["weight", "bias", "running_mean", "running_var"]:
+                    self.assertEqual(shapes.pop(f"{layer['path']}.{name}"), [layer["in_channels"]])
+        self.assertEqual(shapes, {})
+
+    def test_json(self):
+        out, _ = run("info", SMALL, "--json")
+        document = json.loads(out)
+        facts = [document[key] for key in ["network", "side", "in_channels", "out_channels"]]
+        self.assertEqual(facts, [SMALL, 32, 3, 10])
+        trained = [parameter["shape"] for parameter in document["parameters"] if parameter["trained"]]
+        self.assertEqual(sum(math.prod(shape) for shape in trained), 269722)
+        self.check_filters(document)
+        first = next(layer for layer in layers_of(document["tree"]) if layer["kind"] == "batch_norm")
+        self.assertEqual(first["attributes"], {"epsilon": 1e-5, "momentum": 0.1, "frozen": 0})
+        four = json.loads(run("info", SMALL, "--json", "--classes", "4", "--size", "48")[0])
+        self.assertEqual([four["side"], four["out_channels"]], [48, 4])
+
+    def test_json_attention(self):
+        document = json.loads(run("info", "attention-56-cifar", "--json")[0])
+        self.check_filters(document)
+        modules = [layer for layer in layers_of(document["tree"]) if layer["kind"] == "attention"]
+        self.assertEqual([module["mask_name"] for module in modules],
+                         [f"Attention{stage}_1.mask" for stage in "ABC"])
+        for module in modules:
+            self.assertEqual([module["learning"], module["activation"], len(module["children"])],
+                             ["residual", "mixed", 2])
+
+    def test_json_file(self):
+        file = 'a "quoted" \\ ü.resattn'
+        run("convert", SMALL, file)
+        saved, named = (json.loads(run("info", name, "--json")[0]) for name in [file, SMALL])
+        self.assertEqual(saved.pop("network"), file)
+        self.assertEqual(named.pop("network"), SMALL)
+        self.assertEqual(saved, named)
+
     def test_bad(self):
         self.assertIn("no-such", run("info", "no-such", code=1)[1])
+        self.assertEqual(run("info", "no-such", "--json", code=1)[0], "")
 
 
 class Convert(unittest.TestCase):

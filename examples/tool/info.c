@@ -11,19 +11,22 @@
 #include "options.h"
 #include "tool.h"
 
-static const char help[] = "Usage: resattn info [MODEL_OR_FILE [OPTION]...]\n"
-                           "Without a network: the library, BLIS and this machine.\n"
-                           "\n"
-                           "  --size S     side of the images (default: what the network was made for)\n"
-                           "  --batch B    images a session takes at once (default 1)\n"
-                           "  --classes N  of a network by name (default: as published)\n"
-                           "  --layers     also the tree of layers: outputs for one image, parameters, multiply-adds\n"
-                           "  --dot        only a graph for Graphviz's dot, of units; with --layers of all layers\n"
-                           "  --help       this text\n";
+static const char help[] =
+    "Usage: resattn info [MODEL_OR_FILE [OPTION]...]\n"
+    "Without a network: the library, BLIS and this machine.\n"
+    "\n"
+    "  --size S     side of the images (default: what the network was made for)\n"
+    "  --batch B    images a session takes at once (default 1)\n"
+    "  --classes N  of a network by name (default: as published)\n"
+    "  --layers     also the tree of layers: outputs for one image, parameters, multiply-adds\n"
+    "  --dot        only a graph for Graphviz's dot, of units; with --layers of all layers\n"
+    "  --json       only one JSON document: names and shapes of the parameters, and the tree of\n"
+    "               layers, each with kind, name, path, channels, attributes and children\n"
+    "  --help       this text\n";
 
 struct settings {
     int32_t side, batch, classes;
-    int layers, dot;
+    int layers, dot, json;
 };
 
 static int print_machine(void)
@@ -131,18 +134,28 @@ static int print_layers(resattn_network *network, const char *name, int32_t side
     return result;
 }
 
+static int print_text(resattn_network *network, const char *name, const struct settings *settings)
+{
+    int32_t side = tool_side(network, name, settings->side);
+    int result = side > 0 ? 0 : -1;
+    if (!result && !settings->dot)
+        result = print_summary(network, name, settings->batch, side);
+    if (!result && (settings->layers || settings->dot))
+        result = print_layers(network, name, side, settings->layers, settings->dot);
+    return result;
+}
+
 static int print_network(const struct settings *settings, const char *name)
 {
     resattn_context *context = tool_context(0, 0);
     if (!context)
         return EXIT_FAILURE;
     resattn_network *network = tool_network(context, name, settings->classes);
-    int32_t side = network ? tool_side(network, name, settings->side) : 0;
-    int result = side > 0 ? 0 : -1;
-    if (!result && !settings->dot)
-        result = print_summary(network, name, settings->batch, side);
-    if (!result && (settings->layers || settings->dot))
-        result = print_layers(network, name, side, settings->layers, settings->dot);
+    int result = -1;
+    if (network && settings->json)
+        result = tool_print_json(network, name, settings->side ? settings->side : tool_own_side(network, name));
+    else if (network)
+        result = print_text(network, name, settings);
     resattn_network_unref(network);
     resattn_context_unref(context);
     return result ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -164,6 +177,9 @@ static int parse_option(void *user, int option)
     case 'd':
         settings->dot = 1;
         return 0;
+    case 'j':
+        settings->json = 1;
+        return 0;
     default:
         return -1;
     }
@@ -171,21 +187,21 @@ static int parse_option(void *user, int option)
 
 int command_info(int argc, char **argv)
 {
-    static const struct option options[] = {{"size", required_argument, NULL, 's'},
-                                            {"batch", required_argument, NULL, 'b'},
-                                            {"classes", required_argument, NULL, 'c'},
-                                            {"layers", no_argument, NULL, 'l'},
-                                            {"dot", no_argument, NULL, 'd'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"size", required_argument, NULL, 's'},    {"batch", required_argument, NULL, 'b'},
+        {"classes", required_argument, NULL, 'c'}, {"layers", no_argument, NULL, 'l'},
+        {"dot", no_argument, NULL, 'd'},           {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
     struct settings settings = {.batch = 1};
     int wrong = options_read(argc, argv, options, help, parse_option, &settings);
     if (wrong > 0)
         return EXIT_SUCCESS;
     if (!wrong && optind + 1 < argc)
         wrong = complain("unexpected argument '%s'", argv[optind + 1]);
-    if (!wrong && optind == argc && (settings.layers || settings.dot))
-        wrong = complain("--layers and --dot need a network");
+    if (!wrong && optind == argc && (settings.layers || settings.dot || settings.json))
+        wrong = complain("--layers, --dot and --json need a network");
+    if (!wrong && settings.json && (settings.layers || settings.dot))
+        wrong = complain("--json does not go with --layers and --dot");
     if (wrong)
         return usage_hint("info");
     return optind < argc ? print_network(&settings, argv[optind]) : print_machine();

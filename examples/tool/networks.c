@@ -75,15 +75,16 @@ resattn_network *tool_network(resattn_context *context, const char *name, int32_
     return tool_new_network(context, name, classes);
 }
 
-int32_t tool_side(const resattn_network *network, const char *name, int32_t wanted)
+int32_t tool_own_side(const resattn_network *network, const char *name)
 {
-    if (wanted)
-        return wanted;
     if (resattn_network_input_height(network) > 0)
         return resattn_network_input_height(network);
-    if (strcmp(name, quickstart_name) == 0)
-        return IMAGE_SIDE;
-    int32_t side = resattn_model_input_size(name);
+    return strcmp(name, quickstart_name) == 0 ? IMAGE_SIDE : resattn_model_input_size(name);
+}
+
+int32_t tool_side(const resattn_network *network, const char *name, int32_t wanted)
+{
+    int32_t side = wanted ? wanted : tool_own_side(network, name);
     if (side == 0)
         complain("%s: the network does not tell the size of its images; give --size", name);
     return side;

@@ -32,8 +32,10 @@ resattn_network *tool_new_network(resattn_context *context, const char *name, in
 /* The same, files only. */
 resattn_network *tool_load(resattn_context *context, const char *path);
 
-/* The side of the images that a network is for: `wanted` unless it is 0, else what network or model name tells; 0 after
- * printing that nothing does. */
+/* The side of the images that a network is for, as the network or the model's name tells; 0 if nothing does. */
+int32_t tool_own_side(const resattn_network *network, const char *name);
+
+/* The same, but `wanted` unless that is 0; 0 after printing that nothing tells it. */
 int32_t tool_side(const resattn_network *network, const char *name, int32_t wanted);
 
 /* The shorter side to which pictures are scaled before side x side is cut out: `wanted` unless it is 0, else `side`; 0
@@ -49,5 +51,8 @@ int tool_eval_folder(resattn_network *network, const char *name, const char *pat
  * not. */
 int tool_print_tree(resattn_plan *plan, resattn_network *network);
 int tool_print_graph(resattn_plan *plan, const resattn_network *network, const char *name, int every_layer);
+
+/* info: the tree of layers as JSON; a side of 0 is one that is not known. Returns 0, or -1 after printing why not. */
+int tool_print_json(resattn_network *network, const char *name, int32_t side);
 
 #endif
