@@ -12,8 +12,15 @@ typedef struct constant {
     const resattn_layer *layer, *norm;
     double factor;
     ra_conv_form form;
+    size_t weights, biases; /* floats of each, a whole number of cache lines */
     float *weight, *bias;
 } constant;
+
+/* One piece of memory holds all constants that one session was the first to need: nothing is left between them. */
+typedef struct block {
+    struct block *next;
+    float *floats;
+} block;
 
 struct ra_constants {
     int32_t references; /* under the network's lock */
@@ -21,6 +28,7 @@ struct ra_constants {
     unsigned version;
     constant *items;
     int32_t count, capacity;
+    block *blocks;
 };
 
 ra_constants *ra_constants_new(resattn_network *network)
@@ -64,9 +72,11 @@ void ra_constants_unref(ra_constants *constants)
     pthread_mutex_unlock(&network->lock);
     if (!last)
         return;
-    for (int32_t i = 0; i < constants->count; i++) {
-        ra_free(network->context, constants->items[i].weight);
-        ra_free(network->context, constants->items[i].bias);
+    while (constants->blocks) {
+        block *first = constants->blocks;
+        constants->blocks = first->next;
+        ra_free(network->context, first->floats);
+        ra_free(network->context, first);
     }
     ra_free(network->context, constants->items);
     ra_free(network->context, constants);
@@ -102,86 +112,86 @@ static double shift_of(const affine *norm, int64_t channel, double before)
     return (before - (double)norm->mean[channel]) * scale_of(norm, channel) + (double)norm->bias[channel];
 }
 
-static bool copy_param(resattn_context *context, const ra_param *source, float **copy)
-{
-    if (!source)
-        return true;
-    *copy = ra_alloc_raw(context, (size_t)source->elements, sizeof(float));
-    if (*copy)
-        memcpy(*copy, source->value, (size_t)source->elements * sizeof(float));
-    return *copy != NULL;
-}
+/* ---- what a constant takes, and its values ---- */
 
-static bool fill_norm(resattn_context *context, constant *item)
+static bool is_norm(const constant *item) { return !param(item->layer, "weight") || param(item->layer, "running_var"); }
+
+static size_t whole_lines(size_t floats) { return (floats + 15) & ~(size_t)15; }
+
+/* op: one that reads it; not looked at for batch norms. */
+static bool measure(constant *item, const ra_op *op)
 {
     size_t channels = (size_t)item->layer->out_c;
-    item->weight = ra_alloc_raw(context, channels, sizeof(float));
-    item->bias = ra_alloc_raw(context, channels, sizeof(float));
-    if (!item->weight || !item->bias)
-        return false;
+    if (is_norm(item)) {
+        item->weights = item->biases = whole_lines(channels);
+        return true;
+    }
+    item->weights = (size_t)param(item->layer, "weight")->elements;
+    item->biases = item->norm || param(item->layer, "bias") ? whole_lines(channels) : 0;
+    if (op->packed) {
+        ra_conv conv = op->kind->convolution(op);
+        if (!ra_conv_packed_floats(&conv, op->form, &item->weights)) {
+            ra_fail(RESATTN_TOO_LARGE, "%s: its packed weights do not fit a size", ra_layer_label(item->layer));
+            return false;
+        }
+    }
+    item->weights = whole_lines(item->weights);
+    return true;
+}
+
+static void fill_norm(const constant *item)
+{
     affine norm = affine_of(item->layer);
-    for (size_t c = 0; c < channels; c++) {
-        item->weight[c] = (float)scale_of(&norm, (int64_t)c);
-        item->bias[c] = (float)shift_of(&norm, (int64_t)c, 0);
+    for (int32_t c = 0; c < item->layer->out_c; c++) {
+        item->weight[c] = (float)scale_of(&norm, c);
+        item->bias[c] = (float)shift_of(&norm, c, 0);
     }
-    return true;
 }
 
-/* Output channel o's filter is row o of the weights. */
-static bool fold_norm(resattn_context *context, constant *item)
+static void fill_bias(const constant *item)
 {
-    int32_t rows = item->layer->out_c;
-    int64_t columns = param(item->layer, "weight")->elements / rows;
-    if (!item->bias && !(item->bias = ra_alloc(context, (size_t)rows, sizeof(float))))
-        return false;
-    affine norm = affine_of(item->norm);
-    for (int32_t o = 0; o < rows; o++) {
-        double scale = scale_of(&norm, o);
-        for (int64_t i = 0; i < columns; i++)
-            item->weight[o * columns + i] = (float)((double)item->weight[o * columns + i] * scale);
-        item->bias[o] = (float)shift_of(&norm, o, (double)item->bias[o]);
+    const ra_param *bias = param(item->layer, "bias");
+    affine norm = item->norm ? affine_of(item->norm) : (affine){0};
+    for (int32_t o = 0; item->bias && o < item->layer->out_c; o++) {
+        double value = bias ? (double)bias->value[o] : 0;
+        item->bias[o] = (float)(item->factor * (item->norm ? shift_of(&norm, o, value) : value));
     }
-    return true;
 }
 
-static void scale_all(float *values, int64_t count, double factor)
+/* Output channel o's filter is row o of the weights, wherever there is something to fold. */
+static const float *folded(const constant *item, float *scratch)
 {
-    for (int64_t i = 0; values && i < count; i++)
-        values[i] = (float)((double)values[i] * factor);
-}
-
-static bool pack(resattn_context *context, constant *item, const ra_op *op)
-{
-    ra_conv conv = op->kind->convolution(op);
-    size_t floats;
-    if (!ra_conv_packed_floats(&conv, op->form, &floats)) {
-        ra_fail(RESATTN_TOO_LARGE, "%s: its packed weights do not fit a size", ra_layer_label(item->layer));
-        return false;
-    }
-    float *packed = ra_alloc_raw(context, floats, sizeof(float));
-    if (!packed)
-        return false;
-    ra_conv_pack(&conv, op->form, item->weight, packed);
-    ra_free(context, item->weight);
-    item->weight = packed;
-    return true;
-}
-
-/* op NULL: a batch norm, wherever it is applied. */
-static bool fill(resattn_context *context, constant *item, const ra_op *op)
-{
-    if (!op)
-        return fill_norm(context, item);
     const ra_param *weight = param(item->layer, "weight");
-    if (!copy_param(context, weight, &item->weight) ||
-        !copy_param(context, param(item->layer, "bias"), &item->bias) || (item->norm && !fold_norm(context, item)))
-        return false;
-    if (item->factor != 1) {
-        scale_all(item->weight, weight->elements, item->factor);
-        scale_all(item->bias, item->layer->out_c, item->factor);
+    if (!item->norm && item->factor == 1)
+        return weight->value;
+    affine norm = item->norm ? affine_of(item->norm) : (affine){0};
+    int64_t columns = weight->elements / item->layer->out_c;
+    for (int32_t o = 0; o < item->layer->out_c; o++) {
+        double scale = item->norm ? item->factor * scale_of(&norm, o) : item->factor;
+        for (int64_t i = 0; i < columns; i++)
+            scratch[o * columns + i] = (float)((double)weight->value[o * columns + i] * scale);
     }
-    return !op->packed || pack(context, item, op);
+    return scratch;
 }
+
+/* scratch: as many floats as the layer's weight has. */
+static void fill(const constant *item, const ra_op *op, float *scratch)
+{
+    if (is_norm(item)) {
+        fill_norm(item);
+        return;
+    }
+    const float *values = folded(item, scratch);
+    fill_bias(item);
+    if (op->packed) {
+        ra_conv conv = op->kind->convolution(op);
+        ra_conv_pack(&conv, op->form, values, item->weight);
+    } else {
+        memcpy(item->weight, values, (size_t)param(item->layer, "weight")->elements * sizeof(float));
+    }
+}
+
+/* ---- the snapshot's list ---- */
 
 static const constant *find(const ra_constants *constants, const constant *wanted)
 {
@@ -206,21 +216,102 @@ static constant constant_of(const ra_node *node)
 
 static constant constant_of_norm(const resattn_layer *norm) { return (constant){.layer = norm, .factor = 1}; }
 
-static bool add(ra_constants *constants, constant item, const ra_op *op)
+/* Constants that are missing, from items[first] on, and the operations that read them. */
+typedef struct filling {
+    ra_constants *constants;
+    int32_t first;
+    const ra_op **ops;
+    int32_t op_count, op_capacity;
+    float *scratch; /* most floats for each worker */
+    size_t most;
+} filling;
+
+static bool add(filling *f, constant item, const ra_op *op)
 {
+    ra_constants *constants = f->constants;
     resattn_context *context = constants->network->context;
     if (find(constants, &item))
         return true;
-    if (!ra_network_has_values(constants->network, ra_layer_label(item.layer)))
+    if (!ra_network_has_values(constants->network, ra_layer_label(item.layer)) || !measure(&item, op) ||
+        !ra_grow(context, (void **)&f->ops, f->op_count, &f->op_capacity, sizeof *f->ops) ||
+        !ra_grow(context, (void **)&constants->items, constants->count, &constants->capacity, sizeof item))
         return false;
-    if (fill(context, &item, op) &&
-        ra_grow(context, (void **)&constants->items, constants->count, &constants->capacity, sizeof item)) {
-        constants->items[constants->count++] = item;
-        return true;
+    size_t elements = is_norm(&item) ? 0 : whole_lines((size_t)param(item.layer, "weight")->elements);
+    f->most = elements > f->most ? elements : f->most;
+    f->ops[f->op_count++] = op;
+    constants->items[constants->count++] = item;
+    return true;
+}
+
+static bool add_missing(filling *f, const ra_program *program)
+{
+    for (int32_t i = 0; i < program->node_count; i++) {
+        const ra_node *node = &program->nodes[i];
+        if ((has_params(node) && !add(f, constant_of(node), &node->op)) ||
+            (node->second_norm && !add(f, constant_of_norm(node->second_norm), &node->op)))
+            return false;
     }
-    ra_free(context, item.weight);
-    ra_free(context, item.bias);
-    return false;
+    return true;
+}
+
+static bool make_room(filling *f)
+{
+    ra_constants *constants = f->constants;
+    resattn_context *context = constants->network->context;
+    size_t floats = 0;
+    for (int32_t i = f->first; i < constants->count; i++)
+        if (!ra_add_size(floats, constants->items[i].weights, &floats) ||
+            !ra_add_size(floats, constants->items[i].biases, &floats)) {
+            ra_fail(RESATTN_TOO_LARGE, "the constants do not fit a size");
+            return false;
+        }
+    block *new = ra_alloc(context, 1, sizeof *new);
+    if (!new)
+        return false;
+    *new = (block){constants->blocks, ra_alloc_raw(context, floats, sizeof(float))};
+    if (!new->floats) {
+        ra_free(context, new);
+        return false;
+    }
+    constants->blocks = new;
+    float *next = new->floats;
+    for (int32_t i = f->first; i < constants->count; i++) {
+        constant *item = &constants->items[i];
+        item->weight = next;
+        item->bias = item->biases ? next + item->weights : NULL;
+        next += item->weights + item->biases;
+    }
+    return true;
+}
+
+static void fill_task(void *data, int32_t index, int32_t worker)
+{
+    const filling *f = data;
+    fill(&f->constants->items[f->first + index], f->ops[index], f->scratch + (size_t)worker * f->most);
+}
+
+resattn_status ra_constants_fill(ra_constants *constants, const ra_program *program)
+{
+    resattn_context *context = constants->network->context;
+    ra_fpmode mode;
+    ra_fpmode_enter(&mode);
+    pthread_mutex_lock(&constants->network->lock);
+    filling f = {.constants = constants, .first = constants->count};
+    bool filled = add_missing(&f, program);
+    int32_t missing = constants->count - f.first;
+    if (filled && missing > 0) {
+        filled = make_room(&f) &&
+                 (f.scratch = ra_alloc_raw(context, f.most * (size_t)ra_workers(context), sizeof(float))) != NULL;
+        if (filled)
+            ra_parallel(context, fill_task, &f, missing);
+    }
+    if (!filled)
+        constants->count = f.first;
+    ra_free(context, f.scratch);
+    ra_free(context, f.ops);
+    pthread_mutex_unlock(&constants->network->lock);
+    ra_fpmode_leave(&mode);
+    return filled ? RESATTN_OK : resattn_last_status();
 }
 
 ra_conv_form ra_constants_choose(void *data, const ra_node *node, const ra_conv *conv, ra_conv_mode mode)
@@ -240,24 +331,6 @@ ra_conv_form ra_constants_choose(void *data, const ra_node *node, const ra_conv 
     }
     pthread_mutex_unlock(&network->lock);
     return form;
-}
-
-resattn_status ra_constants_fill(ra_constants *constants, const ra_program *program)
-{
-    resattn_status status = RESATTN_OK;
-    ra_fpmode mode;
-    ra_fpmode_enter(&mode);
-    pthread_mutex_lock(&constants->network->lock);
-    for (int32_t i = 0; i < program->node_count && status == RESATTN_OK; i++) {
-        const ra_node *node = &program->nodes[i];
-        bool is_norm = node->op.kind->flags & RA_IS_BATCH_NORM;
-        if ((has_params(node) && !add(constants, constant_of(node), is_norm ? NULL : &node->op)) ||
-            (node->second_norm && !add(constants, constant_of_norm(node->second_norm), NULL)))
-            status = resattn_last_status();
-    }
-    pthread_mutex_unlock(&constants->network->lock);
-    ra_fpmode_leave(&mode);
-    return status;
 }
 
 void ra_constants_bind(const ra_constants *constants, ra_program *program)
