@@ -86,6 +86,7 @@ typedef struct ra_program {
     int32_t place_count, place_capacity;
     ra_storage *storages;
     int32_t storage_count, storage_capacity;
+    int32_t slice;      /* images that it runs at once: of inference, as many as keep its values in the cache */
     size_t arena_bytes; /* all storages together */
     size_t work_bytes;
 } ra_program;
@@ -119,8 +120,8 @@ int32_t ra_only_reader(const ra_program *program, int32_t value);
 /* Marks a node as gone (fuse.c). */
 void ra_node_drop(ra_program *program, int32_t index);
 
-/* Gives every value, gradient and saved piece its place in one arena for `batch` images, and finds out the scratch that is
- * needed. Once, after fusing. */
+/* Sets the slice for up to `batch` images, gives every value, gradient and saved piece its place in one arena for so many, and
+ * finds out the scratch that is needed. Once, after fusing. */
 resattn_status ra_memory_plan(ra_program *program, int32_t batch, int32_t workers);
 
 /* Sets the nodes' pointers into an arena of arena_bytes and a scratch of work_bytes. */

@@ -16,7 +16,8 @@ enum { ROWS = 6, VECTORS = 4 };
 #else
 enum { ROWS = 4, VECTORS = 2 };
 #endif
-enum { WIDTH = VECTORS * RA_LANES };
+/* One pointer serves three rows, as processors add a multiple of a register to an address: more pointers do not fit the registers. */
+enum { WIDTH = VECTORS * RA_LANES, BASES = (ROWS + 2) / 3 };
 
 /* The left operand of one micro-tile. */
 typedef struct segments {
@@ -51,17 +52,21 @@ RA_INLINE void tile(int rows, int vectors, const segments *left, const float *w,
     const float *fetch = end->fetch;
     const int64_t fetch_step = end->fetch_step;
     for (int32_t s = 0; s < left->count; s++) {
-        const float *a = left->a + left->offsets[s];
+        const float *a[BASES];
+        RA_UNROLL for (int i = 0; i < (rows + 2) / 3; i++)
+            a[i] = left->a + left->offsets[s] + 3 * i * a_row;
         for (int64_t l = 0; l < depth; l++, w += RA_PANEL, fetch += fetch_step) {
             RA_FETCH(fetch);
             ra_vec right[VECTORS];
             RA_UNROLL for (int j = 0; j < vectors; j++)
                 right[j] = ra_load(w + j * RA_LANES);
             RA_UNROLL for (int i = 0; i < rows; i++) {
-                ra_vec value = ra_splat(a[i * a_row + l]);
+                ra_vec value = ra_splat(a[i / 3][i % 3 * a_row]);
                 RA_UNROLL for (int j = 0; j < vectors; j++)
                     sum[i][j] = ra_mul_add(sum[i][j], value, right[j]);
             }
+            RA_UNROLL for (int i = 0; i < (rows + 2) / 3; i++)
+                a[i]++;
         }
     }
     float *c = end->c;

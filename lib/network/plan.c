@@ -2,6 +2,7 @@
 /*
  * Plans: what a session will compute, and the memory that it takes.
  */
+#include <stdint.h>
 #include <string.h>
 
 #include "network/constants.h"
@@ -88,6 +89,28 @@ resattn_status resattn_plan_want_input_gradient(resattn_plan *plan)
     return RESATTN_OK;
 }
 
+static bool add_output(const resattn_plan *plan, ra_shape shape, size_t *bytes)
+{
+    size_t output = sizeof(float);
+    return ra_mul_size(output, (size_t)plan->batch, &output) && ra_mul_size(output, (size_t)shape.c, &output) &&
+           ra_mul_size(output, (size_t)shape.h, &output) && ra_mul_size(output, (size_t)shape.w, &output) &&
+           ra_add_size(*bytes, output, bytes);
+}
+
+/* What a session of the program allocates; false with the error recorded where that does not fit. */
+static bool session_bytes(const resattn_plan *plan, const ra_program *program, size_t *bytes)
+{
+    bool fits = ra_add_size(program->arena_bytes, program->work_bytes, bytes);
+    if (fits && program->slice < plan->batch) {
+        fits = add_output(plan, program->values[program->output].shape, bytes);
+        for (int32_t i = 0; fits && i < plan->output_count; i++)
+            fits = add_output(plan, program->values[plan->outputs[i].value].shape, bytes);
+    }
+    if (!fits || *bytes > PTRDIFF_MAX)
+        ra_fail(RESATTN_TOO_LARGE, "the session's memory does not fit a size");
+    return fits && *bytes <= PTRDIFF_MAX;
+}
+
 ra_program *ra_plan_program(const resattn_plan *plan)
 {
     ra_program *program = lower(plan);
@@ -100,7 +123,9 @@ ra_program *ra_plan_program(const resattn_plan *plan)
     program->choose = ra_constants_choose;
     program->choose_data = plan->network;
     ra_program_fuse(program);
-    if (ra_memory_plan(program, plan->batch, ra_workers(program->context)) == RESATTN_OK)
+    size_t bytes;
+    if (ra_memory_plan(program, plan->batch, ra_workers(program->context)) == RESATTN_OK &&
+        session_bytes(plan, program, &bytes))
         return program;
     ra_program_free(program);
     return NULL;
@@ -133,9 +158,10 @@ int64_t resattn_plan_memory(resattn_plan *plan)
     ra_program *program = ra_plan_program(plan);
     if (!program)
         return -1;
-    int64_t bytes = (int64_t)(program->arena_bytes + program->work_bytes);
+    size_t bytes = 0;
+    session_bytes(plan, program, &bytes);
     ra_program_free(program);
-    return bytes;
+    return (int64_t)bytes;
 }
 
 int64_t resattn_plan_multiply_adds(resattn_plan *plan)

@@ -28,6 +28,7 @@ struct resattn_session {
     ra_program *program;
     ra_constants *constants; /* inference */
     char *arena, *work;
+    float *whole; /* outputs of the whole batch, where it is run in slices; else they are in the arena */
     int32_t batch, n;
     double *seconds; /* of each operation, where profiling is on */
     session_state state;
@@ -48,6 +49,24 @@ static void embed_value(resattn_session *session, resattn_tensor *tensor, int32_
     ra_tensor_embed(tensor, 4, sizes, RESATTN_CHANNELS_LAST, data);
 }
 
+static size_t output_floats(const resattn_session *session, int32_t value)
+{
+    ra_shape shape = session->program->values[value].shape;
+    return (size_t)session->batch * (size_t)shape.c * (size_t)shape.h * (size_t)shape.w;
+}
+
+static bool is_sliced(const resattn_session *session) { return session->program->slice < session->batch; }
+
+/* The plan has checked that its size fits. */
+static bool make_whole(resattn_session *session)
+{
+    size_t floats = 0;
+    for (int32_t i = 0; i < session->output_count; i++)
+        floats += output_floats(session, session->outputs[i].value);
+    session->whole = ra_alloc_raw(session->network->context, floats, sizeof(float));
+    return session->whole != NULL;
+}
+
 static bool make_outputs(resattn_session *session, const resattn_plan *plan)
 {
     session->output_count = plan->output_count + 1;
@@ -58,8 +77,15 @@ static bool make_outputs(resattn_session *session, const resattn_plan *plan)
         session_output *output = &session->outputs[i];
         output->name = i ? plan->outputs[i - 1].name : NULL;
         output->value = i ? plan->outputs[i - 1].value : session->program->output;
-        embed_value(session, &output->tensor, output->value,
-                    ra_value_data(session->program, session->arena, output->value));
+    }
+    if (is_sliced(session) && !make_whole(session))
+        return false;
+    float *next = session->whole;
+    for (int32_t i = 0; i < session->output_count; i++) {
+        session_output *output = &session->outputs[i];
+        float *data = next ? next : ra_value_data(session->program, session->arena, output->value);
+        embed_value(session, &output->tensor, output->value, data);
+        next = next ? next + output_floats(session, output->value) : NULL;
     }
     return true;
 }
@@ -138,6 +164,7 @@ void resattn_session_free(resattn_session *session)
     ra_constants_unref(session->constants);
     ra_program_free(session->program);
     ra_free(context, session->seconds);
+    ra_free(context, session->whole);
     ra_free(context, session->arena);
     ra_free(context, session->work);
     ra_free(context, session->outputs);
@@ -193,6 +220,7 @@ static void run_forward(resattn_session *session, const resattn_tensor *input)
     ra_fpmode mode;
     ra_fpmode_enter(&mode);
     ra_execution execution = new_execution(session);
+    execution.n = (int32_t)input->shape[0];
     bool copies = session->purpose == RESATTN_TRAINING || session->program->values[0].kept;
     if (!copies && ra_tensor_is_dense(input))
         execution.input = input->data;
@@ -201,6 +229,28 @@ static void run_forward(resattn_session *session, const resattn_tensor *input)
                            ra_value_data(session->program, session->arena, 0));
     ra_program_forward(&execution);
     ra_fpmode_leave(&mode);
+}
+
+/* The outputs of the images from `first` on go to the whole batch's. */
+static void keep_outputs(const resattn_session *session, int32_t first, int32_t n)
+{
+    for (int32_t i = 0; i < session->output_count; i++) {
+        const session_output *output = &session->outputs[i];
+        size_t image = output_floats(session, output->value) / (size_t)session->batch;
+        memcpy((float *)output->tensor.data + (size_t)first * image,
+               ra_value_data(session->program, session->arena, output->value), (size_t)n * image * sizeof(float));
+    }
+}
+
+static void run_slices(resattn_session *session, const resattn_tensor *input)
+{
+    for (int32_t first = 0; first < session->n; first += session->program->slice) {
+        resattn_tensor images = *input;
+        images.shape[0] = ra_min(session->program->slice, session->n - first);
+        images.data = (char *)input->data + first * input->stride[0] * (int64_t)ra_element_size(input->dtype);
+        run_forward(session, &images);
+        keep_outputs(session, first, (int32_t)images.shape[0]);
+    }
 }
 
 resattn_status resattn_session_forward(resattn_session *session, const resattn_tensor *input)
@@ -214,7 +264,7 @@ resattn_status resattn_session_forward(resattn_session *session, const resattn_t
         return resattn_last_status();
     session->n = (int32_t)input->shape[0];
     session->steps++;
-    run_forward(session, input);
+    (is_sliced(session) ? run_slices : run_forward)(session, input);
     if (training)
         atomic_fetch_add(&session->network->version, 1);
     (training ? ra_network_give : ra_network_unshare)(session->network);
