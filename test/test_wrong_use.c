@@ -383,6 +383,8 @@ START_TEST(test_network_null)
     REFUSED(INVALID, "NULL", resattn_network_set_text(NULL, "name", "x"));
     ck_assert_ptr_null(resattn_network_text(NULL, "name"));
     ck_assert_ptr_null(resattn_network_text_key(NULL, 0));
+    REFUSED(INVALID, "NULL", resattn_network_seal(NULL));
+    ck_assert_int_eq(resattn_network_is_sealed(NULL), 0);
     REFUSED(INVALID, "NULL", resattn_network_set_storage(NULL, RESATTN_NUMBER_F16));
     ck_assert_int_eq((int)resattn_network_storage(NULL), 0);
 }
@@ -396,6 +398,7 @@ START_TEST(test_session_null)
     resattn_plan_free(NULL);
     REFUSED(INVALID, "NULL", resattn_plan_add_output(NULL, "a"));
     REFUSED(INVALID, "NULL", resattn_plan_want_input_gradient(NULL));
+    REFUSED(INVALID, "NULL", resattn_plan_set_convolution(NULL, RESATTN_CONVOLUTION_FASTEST));
     ck_assert_int_eq(resattn_plan_memory(NULL), -1);
     ck_assert_int_eq(resattn_plan_multiply_adds(NULL), -1);
     REFUSED(INVALID, "NULL", resattn_plan_layer_size(NULL, NULL, NULL, NULL));
@@ -410,6 +413,14 @@ START_TEST(test_session_null)
     REFUSED(INVALID, "NULL", resattn_session_set_accumulate(NULL, 1));
     NOTHING(INVALID, "NULL", resattn_session_input_gradient(NULL));
     REFUSED(INVALID, "NULL", resattn_session_refresh(NULL));
+    REFUSED(INVALID, "NULL", resattn_session_set_profiling(NULL, 1));
+    ck_assert_int_eq(resattn_session_operation_count(NULL), 0);
+    NOTHING(INVALID, "NULL", resattn_session_operation_name(NULL, 0));
+    NOTHING(INVALID, "NULL", resattn_session_operation_kind(NULL, 0));
+    NOTHING(INVALID, "NULL", resattn_session_operation_kernel(NULL, 0));
+    ck_assert_int_eq(resattn_session_operation_multiply_adds(NULL, 0), -1);
+    ck_assert_double_eq(resattn_session_operation_seconds(NULL, 0), -1);
+    ck_assert_double_eq(resattn_context_peak(NULL), -1);
     REFUSED(INVALID, "NULL", resattn_softmax_cross_entropy(NULL, &label, 1, &real, NULL));
     NOTHING(INVALID, "NULL", resattn_sgd_new(NULL, 0.1));
     resattn_optimizer_free(NULL);
