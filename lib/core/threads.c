@@ -19,8 +19,8 @@
 #define STACK_BYTES ((size_t)1 << 20)
 
 /* How long to look for work, or for the end of it, before sleeping: longer than the serial code between two jobs of a
- * small network, shorter than what waking up costs twice. Next to nothing where threads outnumber CPUs. */
-#define SPIN_NANOSECONDS         15000
+ * small network, or an operation that is too small to share; waking up costs some ten microseconds. Next to nothing where threads outnumber CPUs. */
+#define SPIN_NANOSECONDS         100000
 #define SPIN_NANOSECONDS_CROWDED 1000
 #define PAUSES_PER_CLOCK         16
 

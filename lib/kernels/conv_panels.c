@@ -12,7 +12,7 @@ enum {
     ROW_UNIT = 14,
     STEP_DEPTH = 384,      /* so many rows of a panel stay in the L1 cache, or nearly */
     TASKS = 16,            /* wanted */
-    TASK_WORK = 1 << 19,   /* multiply-adds below which a task is not worth its start */
+    TASK_WORK = 1 << 18,   /* multiply-adds below which a task is not worth its start */
     MOST_WHOLE = 1 << 20,  /* floats that are gathered at once */
     GATHER_TASK = 1 << 15, /* floats */
     LONG_ROW = 512,        /* floats between rows, from where on they compete for the same sets of the L1 cache */

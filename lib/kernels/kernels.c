@@ -5,7 +5,7 @@
 #include "kernels/kernels.h"
 
 /* A task of so many elements takes some microseconds, far more than it takes to hand it out. */
-#define TASK_ELEMENTS 32768
+#define TASK_ELEMENTS 8192
 
 const ra_loops *ra_kernels(void)
 {
