@@ -40,13 +40,13 @@ static void run_guarded(const loop_case *test, int32_t index, const problem *p, 
 {
     static float buffer[MOST + 2 * GUARD];
     for (int64_t i = 0; i < RA_COUNT(buffer); i++)
-        buffer[i] = float_of(POISON);
+        buffer[i] = ra_float_of(POISON);
     float *out = buffer + GUARD - p->elements % 16;
     memcpy(out, p->initial, sizeof p->initial);
     test->run(level(index), p, out);
     int32_t spoilt = 0;
     for (const float *guard = buffer; guard < buffer + RA_COUNT(buffer); guard++)
-        spoilt += (guard < out || guard >= out + MOST) && bits_of(*guard) != POISON;
+        spoilt += (guard < out || guard >= out + MOST) && ra_bits_of(*guard) != POISON;
     ck_assert_int_eq(spoilt, 0);
     memcpy(result, out, sizeof p->initial);
 }
@@ -93,11 +93,11 @@ static bool is_exponential(float x, float y)
 START_TEST(test_exponential)
 {
     for (uint64_t bits = test_random() % 997; bits <= UINT32_MAX; bits += 997) {
-        float x = float_of((uint32_t)bits);
-        if (!is_exponential(x, exponential(x)))
-            ck_abort_msg("exp(%a) is %a", (double)x, (double)exponential(x));
+        float x = ra_float_of((uint32_t)bits);
+        if (!is_exponential(x, ra_exponential(x)))
+            ck_abort_msg("exp(%a) is %a", (double)x, (double)ra_exponential(x));
     }
-    ck_assert(exponential(0) == 1 && exponential(-INFINITY) == 0 && exponential(INFINITY) == INFINITY);
+    ck_assert(ra_exponential(0) == 1 && ra_exponential(-INFINITY) == 0 && ra_exponential(INFINITY) == INFINITY);
 }
 END_TEST
 

@@ -141,18 +141,23 @@ bool ra_conv_has_more(const ra_conv_result *result)
 void ra_conv_finish_more(const ra_conv *conv, const ra_conv_result *result, int64_t row, int64_t rows, int32_t channel,
                          int32_t columns)
 {
-    const ra_loops *loops = ra_kernels();
-    for (int64_t i = row; i < row + rows; i++) {
-        float *y = result->y + i * result->y_row + channel;
-        int64_t place = i * conv->out_c + channel;
-        if (result->sigmoid)
-            loops->sigmoid(columns, y, y);
-        if (result->trunk)
-            loops->gate(1, columns, columns, result->plus, result->trunk + place, y, false, y);
-        if (result->second)
-            loops->affine(1, columns, columns, y, result->scale + channel, result->shift + channel,
-                          result->second_relu, result->second + (result->second == result->y ? y - result->y : place));
-    }
+    bool in_place = result->second == result->y;
+    int64_t place = row * conv->out_c + channel;
+    ra_finishing finishing = {.rows = rows,
+                              .columns = columns,
+                              .sigmoid = result->sigmoid,
+                              .second_relu = result->second_relu,
+                              .plus = result->plus,
+                              .y = result->y + row * result->y_row + channel,
+                              .y_row = result->y_row,
+                              .trunk = result->trunk ? result->trunk + place : NULL,
+                              .trunk_row = conv->out_c,
+                              .scale = result->second ? result->scale + channel : NULL,
+                              .shift = result->second ? result->shift + channel : NULL,
+                              .second_row = in_place ? result->y_row : conv->out_c};
+    if (result->second)
+        finishing.second = in_place ? finishing.y : result->second + place;
+    ra_micro_kernels()->finish(&finishing);
 }
 
 typedef struct finish_job {

@@ -7,18 +7,11 @@
  */
 #include "kernels/loops.h"
 
+#include "kernels/exponential.h"
+
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
-
-/* The iterations of the next loop do not depend on each other, even where pointers are the same. */
-#if defined(__clang__)
-#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
-#elif defined(__GNUC__)
-#define INDEPENDENT _Pragma("GCC ivdep")
-#else
-#define INDEPENDENT
-#endif
 
 #define LANES 16
 #define BLOCK 64 /* channels of a pixel that are summed at a time in local accumulators */
@@ -27,11 +20,11 @@
 #define STORE(count, accumulate, y, value)                                                                             \
     do {                                                                                                               \
         if (accumulate) {                                                                                              \
-            INDEPENDENT                                                                                                \
+            RA_INDEPENDENT                                                                                                \
             for (int64_t i = 0; i < (count); i++)                                                                      \
                 (y)[i] += (value);                                                                                     \
         } else {                                                                                                       \
-            INDEPENDENT                                                                                                \
+            RA_INDEPENDENT                                                                                                \
             for (int64_t i = 0; i < (count); i++)                                                                      \
                 (y)[i] = (value);                                                                                      \
         }                                                                                                              \
@@ -43,45 +36,6 @@
 static inline float rectify(float x)
 {
     return x < 0 ? 0 : x;
-}
-
-static inline uint32_t bits_of(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
-
-static inline float float_of(uint32_t bits)
-{
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
-/*
- * e^x with an error of at most 1 ulp (found by trying every float), 0 for -inf, inf for inf, NaN for NaN. x = n ln 2 +
- * r with |r| <= ln 2 / 2; e^r by a polynomial that minimises the relative error (Remez), 3e-9 before rounding.
- */
-static inline float exponential(float x)
-{
-    const float rounder = 12582912.0f; /* 1.5 * 2^23: a sum with it is rounded to an integer */
-    x = x < -104.0f ? -104.0f : x;
-    x = x > 89.0f ? 89.0f : x;
-    float shifted = x * 1.44269504f + rounder;
-    float n = shifted - rounder;
-    float r = (x - n * 0.693359375f) - n * -2.12194440e-4f; /* ln 2 in two parts: n times the first one is exact */
-    float p = 0.00138145990f;
-    p = p * r + 0.00836871689f;
-    p = p * r + 0.0416683880f;
-    p = p * r + 0.166665206f;
-    p = p * r + 0.499999934f;
-    p = (p * (r * r) + r) + 1.0f;
-    /* 2^n in two factors, as n = -150 .. 129 is more than an exponent holds; unsigned, so that NaN's junk does no harm.
-     */
-    uint32_t whole = bits_of(shifted) - bits_of(rounder) + 300u;
-    uint32_t half = whole >> 1;
-    return p * float_of((half - 23u) << 23) * float_of((whole - half - 23u) << 23);
 }
 
 /* As functions, so that both values are read whatever the condition: such loops vectorise on every CPU. */
@@ -106,7 +60,7 @@ static void relu_backward(int64_t count, const float *y, const float *dy, bool a
 
 static void sigmoid(int64_t count, const float *x, float *y)
 {
-    STORE(count, false, y, 1.0f / (1.0f + exponential(-x[i])));
+    STORE(count, false, y, 1.0f / (1.0f + ra_exponential(-x[i])));
 }
 
 static void sigmoid_backward(int64_t count, const float *y, const float *dy, bool accumulate, float *dx)
@@ -217,7 +171,7 @@ static void moments(int64_t pixels, int64_t c, int64_t stride, const float *x, c
     for (; pixels >= 4; pixels -= 4, x += 4 * stride) {
         const float *x1 = x + stride, *x2 = x1 + stride, *x3 = x2 + stride;
         fetch_rows(x, 4, pixels, c, stride);
-        INDEPENDENT
+        RA_INDEPENDENT
         for (int64_t i = 0; i < c; i++) {
             double a = (double)about[i];
             double d = (double)x[i] - a, d1 = (double)x1[i] - a, d2 = (double)x2[i] - a, d3 = (double)x3[i] - a;
@@ -226,7 +180,7 @@ static void moments(int64_t pixels, int64_t c, int64_t stride, const float *x, c
         }
     }
     for (; pixels > 0; pixels--, x += stride) {
-        INDEPENDENT
+        RA_INDEPENDENT
         for (int64_t i = 0; i < c; i++) {
             double d = (double)x[i] - (double)about[i];
             sum[i] += d;
@@ -249,7 +203,7 @@ static inline void norm_sums_of(bool masked, int64_t pixels, int64_t c, int64_t 
         fetch_rows(x, 4, pixels, c, stride);
         const float *dy1 = dy + stride, *dy2 = dy1 + stride, *dy3 = dy2 + stride;
         fetch_rows(dy, 4, pixels, c, stride);
-        INDEPENDENT
+        RA_INDEPENDENT
         for (int64_t i = 0; i < c; i++) {
             double g = (double)gradient(masked, x[i], dy[i], factor[i], term[i]);
             double g1 = (double)gradient(masked, x1[i], dy1[i], factor[i], term[i]);
@@ -262,7 +216,7 @@ static inline void norm_sums_of(bool masked, int64_t pixels, int64_t c, int64_t 
         }
     }
     for (; pixels > 0; pixels--, x += stride, dy += stride) {
-        INDEPENDENT
+        RA_INDEPENDENT
         for (int64_t i = 0; i < c; i++) {
             double g = (double)gradient(masked, x[i], dy[i], factor[i], term[i]);
             sum[i] += g;
@@ -318,7 +272,7 @@ static void max_pool(const ra_window *w, int64_t c, float *y, uint16_t *tap)
                 continue;
             }
             uint16_t number = (uint16_t)(w->first_tap + row * w->kernel_w + col);
-            INDEPENDENT
+            RA_INDEPENDENT
             for (int64_t i = 0; i < c; i++) {
                 bool won = wins(x[i], y[i]);
                 y[i] = won ? x[i] : y[i];
@@ -415,7 +369,7 @@ static void softmax(int64_t pixels, int64_t c, const float *x, float *y)
 {
     for (int64_t p = 0; p < pixels; p++, x += c, y += c) {
         float most = largest(c, x);
-        STORE(c, false, y, exponential(x[i] - most));
+        STORE(c, false, y, ra_exponential(x[i] - most));
         float factor = (float)(1.0 / total(c, y));
         STORE(c, false, y, y[i] * factor);
     }

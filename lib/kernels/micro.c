@@ -219,6 +219,7 @@ static void product(const ra_product *p)
 const ra_micro RA_LEVELED(ra_micro) = {
     .name = RA_LEVEL_TEXT(RA_LEVEL),
     .product = product,
+    .finish = RA_LEVELED(ra_finish),
     .lanes = RA_LANES,
     .lane_groups = RA_LEVELED(ra_lane_groups),
     .winograd2_input = RA_LEVELED(ra_winograd2_input),

@@ -39,6 +39,18 @@ typedef struct ra_product {
     bool second_relu;
 } ra_product;
 
+/* In place: y = 1 / (1 + exp(-y)) if sigmoid, then trunk * (plus + y) where there is a trunk; then where there is one, second = y *
+ * scale + shift, and max(0, .) if second_relu; second may be y. Rows are y_row, trunk_row and second_row floats apart. */
+typedef struct ra_finishing {
+    int64_t rows;
+    int32_t columns;
+    bool sigmoid, second_relu;
+    float plus;
+    float *y, *second;
+    const float *trunk, *scale, *shift;
+    int64_t y_row, trunk_row, second_row;
+} ra_finishing;
+
 /*
  * One row of a convolution in groups of `group` input and output channels, a divisor of the vector's length that ra_micro.lanes
  * names: for each pixel p, tap t and channel c, y[p * y_row + c] = bias[c] + the sum over t and i < group of
@@ -71,6 +83,7 @@ typedef void ra_winograd_output(int32_t channels, const float *m, int64_t m_step
 typedef struct ra_micro {
     const char *name;
     void (*product)(const ra_product *product);
+    void (*finish)(const ra_finishing *finishing);
     int32_t lanes; /* of a vector */
     void (*lane_groups)(const ra_lanes *lanes);
     ra_winograd_input *winograd2_input, *winograd4_input;

@@ -12,6 +12,7 @@
 #define RA_PASTE_LEVEL(name, level) RA_PASTE_NAME(name, level)
 #define RA_LEVELED(name) RA_PASTE_LEVEL(name, RA_LEVEL)
 
+void RA_LEVELED(ra_finish)(const ra_finishing *f);
 void RA_LEVELED(ra_lane_groups)(const ra_lanes *lanes);
 ra_winograd_input RA_LEVELED(ra_winograd2_input), RA_LEVELED(ra_winograd4_input);
 ra_winograd_output RA_LEVELED(ra_winograd2_output), RA_LEVELED(ra_winograd4_output);
