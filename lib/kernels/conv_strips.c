@@ -15,14 +15,17 @@ enum {
     STEP_DEPTH = 768,       /* of the products between two visits to the result */
     TASKS = 16,             /* wanted */
     LONG_PIXEL = 512,       /* floats between pixels, from where on they compete for the same sets of the L1 cache */
-    STAGGER = 16
+    STAGGER = 16,
+    PART_UNIT = 64 /* channels: whole vectors at every level, and long enough to copy */
 };
 
 typedef struct strip_plan {
     bool copied;
     bool joined;           /* a row of the kernel is one segment */
     int32_t lines;         /* output rows of a task */
-    int32_t blocks;        /* tasks of an image */
+    int32_t blocks;        /* of such rows in an image */
+    int32_t parts;         /* of the groups: a task has one part of them, and copies no other channels */
+    int32_t channels;      /* of the image that a task reads */
     int32_t rows, columns; /* of a copied strip, in pixels */
     int64_t pixel, line;   /* floats from one pixel to the next, from one line to the next, of the strip or the image */
 } strip_plan;
@@ -66,22 +69,46 @@ bool ra_conv_fits_strips(const ra_conv *conv)
            ra_times(ra_times(width, reach(conv->dilation_h, conv->kernel_h)), conv->in_c) <= 4 * STRIP_FLOATS;
 }
 
+static void set_lines(const ra_conv *conv, strip_plan *plan, int64_t lines)
+{
+    plan->blocks = (int32_t)ra_div_up(conv->out_h, lines < 1 ? 1 : lines);
+    plan->lines = (int32_t)ra_div_up(conv->out_h, plan->blocks);
+    plan->blocks = (int32_t)ra_div_up(conv->out_h, plan->lines);
+}
+
+/* The strip's layout and as many lines as it may have. */
+static void plan_part(const ra_conv *conv, strip_plan *plan)
+{
+    plan->channels = conv->in_c / plan->parts;
+    plan->pixel = conv->in_c;
+    plan->line = (int64_t)conv->in_w * conv->in_c;
+    plan->copied = !is_inside(conv) || competes(plan->pixel * conv->stride_w);
+    if (plan->copied) {
+        plan->pixel = plan->channels + (competes((int64_t)plan->channels * conv->stride_w) ? STAGGER : 0);
+        plan->line = plan->columns * plan->pixel;
+    }
+    set_lines(conv, plan, STRIP_FLOATS / (plan->columns * plan->pixel * conv->stride_h));
+}
+
+/* Parts hold whole groups, and whole vectors of channels. */
+static bool may_halve(const ra_conv *conv, const strip_plan *plan)
+{
+    int32_t parts = 2 * plan->parts;
+    return conv->groups % parts == 0 && conv->in_c % (parts * PART_UNIT) == 0 && conv->out_c % (parts * PART_UNIT) == 0;
+}
+
 static strip_plan make_plan(const ra_conv *conv, int32_t n)
 {
-    strip_plan plan = {.pixel = conv->in_c, .line = (int64_t)conv->in_w * conv->in_c};
-    plan.copied = !is_inside(conv) || competes(plan.pixel * conv->stride_w);
+    strip_plan plan = {.parts = 1};
     plan.columns = (conv->out_w - 1) * conv->stride_w + reach(conv->dilation_w, conv->kernel_w);
-    if (plan.copied) {
-        plan.pixel += competes(plan.pixel * conv->stride_w) ? STAGGER : 0;
-        plan.line = plan.columns * plan.pixel;
+    plan_part(conv, &plan);
+    while ((int64_t)plan.parts * plan.blocks * n < TASKS && may_halve(conv, &plan)) {
+        plan.parts *= 2;
+        plan_part(conv, &plan);
     }
+    if ((int64_t)plan.parts * plan.blocks * n < TASKS)
+        set_lines(conv, &plan, conv->out_h / ra_div_up(TASKS, (int64_t)n * plan.parts));
     plan.joined = conv->groups == 1 && conv->dilation_w == 1 && plan.pixel == conv->in_c;
-    int64_t lines = STRIP_FLOATS / (plan.line * conv->stride_h), wanted = ra_div_up(TASKS, n);
-    int64_t most = conv->out_h / wanted;
-    lines = lines < most ? lines : most;
-    plan.blocks = (int32_t)ra_div_up(conv->out_h, lines < 1 ? 1 : lines);
-    plan.lines = (int32_t)ra_div_up(conv->out_h, plan.blocks);
-    plan.blocks = (int32_t)ra_div_up(conv->out_h, plan.lines);
     plan.rows = (plan.lines - 1) * conv->stride_h + reach(conv->dilation_h, conv->kernel_h);
     return plan;
 }
@@ -95,7 +122,7 @@ static size_t strip_floats(const strip_plan *plan)
 bool ra_strips_work(const ra_conv *conv, int32_t n, int32_t workers, size_t *bytes)
 {
     strip_plan plan = make_plan(conv, n);
-    return (int64_t)plan.blocks * n <= INT32_MAX && ra_conv_bytes(0, strip_floats(&plan), workers, bytes);
+    return (int64_t)plan.blocks * plan.parts * n <= INT32_MAX && ra_conv_bytes(0, strip_floats(&plan), workers, bytes);
 }
 
 /* ---- weights of groups of few channels ---- */
@@ -120,16 +147,16 @@ void ra_lanes_pack(const ra_conv *conv, const float *filter, float *packed)
 
 /* ---- a strip ---- */
 
-static void copy_strip(const strip_job *job, int64_t image, int32_t first_line, float *strip)
+static void copy_strip(const strip_job *job, int64_t image, int32_t first_line, int32_t part, float *strip)
 {
     const ra_conv *conv = job->conv;
     const strip_plan *plan = &job->plan;
-    size_t pixel = (size_t)conv->in_c * sizeof(float);
+    size_t pixel = (size_t)plan->channels * sizeof(float);
     for (int32_t i = 0; i < plan->rows; i++, strip += plan->line) {
         int64_t y = (int64_t)first_line * conv->stride_h - conv->pad_top + i;
         int32_t before = y < 0 || y >= conv->in_h ? plan->columns : ra_min(conv->pad_left, plan->columns);
         int32_t inside = ra_min(plan->columns - before, conv->in_w);
-        const float *source = job->x + ((image * conv->in_h + y) * conv->in_w) * conv->in_c;
+        const float *source = job->x + ((image * conv->in_h + y) * conv->in_w) * conv->in_c + part * plan->channels;
         memset(strip, 0, (size_t)(before * plan->pixel) * sizeof(float));
         float *target = strip + before * plan->pixel;
         if (plan->pixel == conv->in_c && inside > 0)
@@ -174,7 +201,7 @@ static void multiply_panel(const strip_job *job, const float *strip, int64_t fir
         p.relu = last && result->relu;
         for (int32_t line = 0; line < lines; line++) {
             int64_t pixel = first_pixel + (int64_t)line * conv->out_w, place = pixel * conv->out_c + channel;
-            p.a = strip + line * conv->stride_h * job->plan.line + group * in_c;
+            p.a = strip + line * conv->stride_h * job->plan.line + group % (conv->groups / job->plan.parts) * in_c;
             p.c = result->y + pixel * result->y_row + channel;
             p.addend = last && result->addend && !in_place ? result->addend + place : NULL;
             p.next = line + 1 < lines ? NULL : p.panels + p.segments * depth * RA_PANEL;
@@ -188,23 +215,24 @@ static void multiply_panel(const strip_job *job, const float *strip, int64_t fir
     }
 }
 
-static void multiply_lanes(const strip_job *job, const float *strip, int64_t first_pixel, int32_t lines)
+static void multiply_lanes(const strip_job *job, const float *strip, int64_t first_pixel, int32_t lines, int32_t part)
 {
     const ra_conv *conv = job->conv;
     const ra_conv_result *result = job->result;
+    int32_t channel = part * job->plan.channels, group = conv->in_c / conv->groups;
     for (int32_t line = 0; line < lines; line++) {
         int64_t pixel = first_pixel + (int64_t)line * conv->out_w;
         ra_lanes lanes = {.pixels = conv->out_w,
-                          .channels = conv->out_c,
-                          .group = conv->in_c / conv->groups,
+                          .channels = job->plan.channels,
+                          .group = group,
                           .taps = (int32_t)ra_conv_taps(conv),
                           .x = strip + line * conv->stride_h * job->plan.line,
                           .x_row = conv->stride_w * job->plan.pixel,
                           .offsets = job->offsets,
-                          .weights = job->packed,
-                          .bias = result->bias,
+                          .weights = job->packed + channel * ra_conv_taps(conv) * group,
+                          .bias = result->bias ? result->bias + channel : NULL,
                           .relu = result->relu,
-                          .y = result->y + pixel * result->y_row,
+                          .y = result->y + pixel * result->y_row + channel,
                           .y_row = result->y_row};
         job->micro->lane_groups(&lanes);
     }
@@ -215,26 +243,28 @@ static void run_strip(void *data, int32_t index, int32_t worker)
     const strip_job *job = data;
     const ra_conv *conv = job->conv;
     const strip_plan *plan = &job->plan;
-    int64_t image = index / plan->blocks;
-    int32_t first = index % plan->blocks * plan->lines, lines = ra_min(plan->lines, conv->out_h - first);
+    int32_t part = index % plan->parts, block = index / plan->parts % plan->blocks;
+    int64_t image = index / plan->parts / plan->blocks;
+    int32_t first = block * plan->lines, lines = ra_min(plan->lines, conv->out_h - first);
     int64_t pixel = (image * conv->out_h + first) * conv->out_w;
     float *scratch = job->scratch + (size_t)worker * job->each;
     const float *strip = scratch;
     if (plan->copied)
-        copy_strip(job, image, first, scratch);
+        copy_strip(job, image, first, part, scratch);
     else
-        strip = job->x + (image * conv->in_h + (int64_t)first * conv->stride_h) * plan->line;
+        strip = job->x + (image * conv->in_h + (int64_t)first * conv->stride_h) * plan->line + part * plan->channels;
     if (job->form == RA_CONV_LANES) {
-        multiply_lanes(job, strip, pixel, lines);
+        multiply_lanes(job, strip, pixel, lines, part);
     } else {
-        int32_t out_c = conv->out_c / conv->groups;
-        for (int32_t group = 0; group < conv->groups; group++)
+        int32_t out_c = conv->out_c / conv->groups, groups = conv->groups / plan->parts;
+        for (int32_t group = part * groups; group < (part + 1) * groups; group++)
             for (int32_t column = 0; column < out_c; column += RA_PANEL)
                 multiply_panel(job, strip, pixel, lines, group, column);
     }
     bool done = job->form == RA_CONV_PANELS && !ra_conv_has_activation(job->result);
     if (!done && ra_conv_has_more(job->result))
-        ra_conv_finish_more(conv, job->result, pixel, (int64_t)lines * conv->out_w, 0, conv->out_c);
+        ra_conv_finish_more(conv, job->result, pixel, (int64_t)lines * conv->out_w, part * (conv->out_c / plan->parts),
+                            conv->out_c / plan->parts);
 }
 
 static void set_offsets(strip_job *job)
@@ -259,5 +289,5 @@ void ra_strips_run(resattn_context *context, const ra_conv *conv, ra_conv_form f
                      .scratch = work};
     job.each = strip_floats(&job.plan);
     set_offsets(&job);
-    ra_parallel(context, run_strip, &job, n * job.plan.blocks);
+    ra_parallel(context, run_strip, &job, n * job.plan.blocks * job.plan.parts);
 }
