@@ -136,7 +136,7 @@ static int print_network(const struct settings *settings, const char *name)
     resattn_context *context = tool_context(0, 0);
     if (!context)
         return EXIT_FAILURE;
-    resattn_network *network = tool_network(context, name, settings->classes);
+    resattn_network *network = tool_network(context, name, settings->classes, TOOL_ZERO);
     int32_t side = network ? tool_side(network, name, settings->side) : 0;
     int result = side > 0 ? 0 : -1;
     if (!result && !settings->dot)
