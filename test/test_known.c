@@ -68,11 +68,26 @@ static resattn_layer *known_centres(resattn_builder *b)
     set_int(layer, "align_corners", 0);
     return layer;
 }
-static resattn_layer *known_ceil_max(resattn_builder *b)
+static resattn_layer *rounding_up(resattn_layer *layer)
 {
-    resattn_layer *layer = resattn_max_pool_new(b, "it", 2, 2, 0);
     set_int(layer, "ceil_mode", 1);
     return layer;
+}
+static resattn_layer *known_ceil_max(resattn_builder *b)
+{
+    return rounding_up(resattn_max_pool_new(b, "it", 2, 2, 0));
+}
+static resattn_layer *known_small_max(resattn_builder *b)
+{
+    return rounding_up(resattn_max_pool_new(b, "it", 3, 2, 0));
+}
+static resattn_layer *known_small_padded_max(resattn_builder *b)
+{
+    return rounding_up(resattn_max_pool_new(b, "it", 3, 2, 1));
+}
+static resattn_layer *known_small_average(resattn_builder *b)
+{
+    return rounding_up(resattn_average_pool_new(b, "it", 3, 2, 0));
 }
 static resattn_layer *known_counting(resattn_builder *b)
 {
@@ -86,9 +101,7 @@ static resattn_layer *known_not_counting(resattn_builder *b)
 }
 static resattn_layer *known_ceil_average(resattn_builder *b)
 {
-    resattn_layer *layer = resattn_average_pool_new(b, "it", 2, 2, 0);
-    set_int(layer, "ceil_mode", 1);
-    return layer;
+    return rounding_up(resattn_average_pool_new(b, "it", 2, 2, 0));
 }
 static resattn_layer *known_subsample(resattn_builder *b)
 {
@@ -135,6 +148,9 @@ static const known knowns[] = {
      {0},
      {-1, -2, -3, -4, -5, -6, -7, -8, -9},
      {-1, -3, -7, -9}},
+    {"max_pool of less than a window", known_small_max, {1, 2, 2}, {1, 1, 1}, {0}, {1, 4, 3, 2}, {4}},
+    {"max_pool, padded", known_small_padded_max, {1, 1, 2}, {1, 1, 2}, {0}, {-1, -2}, {-1, -2}},
+    {"average_pool of less than a window", known_small_average, {1, 2, 2}, {1, 1, 1}, {0}, {1, 4, 3, 2}, {2.5F}},
     {"average_pool, counting", known_counting, {1, 1, 3}, {1, 1, 2}, {0}, {9, 18, 27}, {3, 5}},
     {"average_pool, not counting", known_not_counting, {1, 1, 3}, {1, 1, 2}, {0}, {9, 18, 27}, {13.5F, 22.5F}},
     {"average_pool, rounding up",

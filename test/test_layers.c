@@ -118,12 +118,31 @@ static resattn_layer *make_frozen_batch_norm(resattn_builder *b, ref_image *in)
     return layer;
 }
 
+/* Where pooling rounds up, the input may be smaller than the first window, by less than a stride. */
+static int32_t smaller(const resattn_layer *layer, const char *stride_name, int32_t size)
+{
+    int64_t stride = 1;
+    resattn_layer_get_int(layer, stride_name, &stride);
+    int32_t less = pick(0, (int32_t)stride - 1);
+    return size > less ? size - less : 1;
+}
+
+static void set_rounding(resattn_layer *layer, ref_image *in)
+{
+    int32_t up = pick(0, 1);
+    set_int(layer, "ceil_mode", up);
+    if (!up)
+        return;
+    in->h = smaller(layer, "stride_h", in->h);
+    in->w = smaller(layer, "stride_w", in->w);
+}
+
 static resattn_layer *make_max_pool(resattn_builder *b, ref_image *in)
 {
     *in = any_shape();
     resattn_layer *layer = resattn_max_pool_new(b, NULL, 1, 1, 0);
     set_windows(layer, false, false, true, in);
-    set_int(layer, "ceil_mode", pick(0, 1));
+    set_rounding(layer, in);
     return layer;
 }
 
@@ -132,7 +151,7 @@ static resattn_layer *make_average_pool(resattn_builder *b, ref_image *in)
     *in = any_shape();
     resattn_layer *layer = resattn_average_pool_new(b, NULL, 1, 1, 0);
     set_windows(layer, false, false, true, in);
-    set_int(layer, "ceil_mode", pick(0, 1));
+    set_rounding(layer, in);
     set_int(layer, "count_padding", pick(0, 1));
     return layer;
 }

@@ -427,6 +427,43 @@ START_TEST(test_lives_on)
 }
 END_TEST
 
+static results parameters(resattn_network *of)
+{
+    results r = {0};
+    for (int32_t i = 0; i < resattn_network_parameter_count(of); i++)
+        ck_assert_int_eq(results_add(&r, resattn_network_parameter(of, i)), RESATTN_OK);
+    return r;
+}
+
+static resattn_layer *conv_and_norm(resattn_builder *builder)
+{
+    resattn_layer *root = resattn_sequential_new(builder, NULL);
+    resattn_add(root, resattn_conv2d_new(builder, "conv", 4, 3, 1, 1));
+    resattn_add(root, resattn_batch_norm_new(builder, "bn"));
+    return root;
+}
+
+/* A network made without values is like another one once it has them. */
+START_TEST(test_zeroed)
+{
+    resattn_builder *builder = resattn_builder_new(context);
+    resattn_network *zeroed = resattn_network_new_zeroed(builder, conv_and_norm(builder), 3);
+    resattn_network *random = resattn_network_new(builder, conv_and_norm(builder), 3);
+    ck_assert_msg(zeroed != NULL && random != NULL, "%s", resattn_last_error());
+    ck_assert_int_eq(resattn_network_trained_values(zeroed), resattn_network_trained_values(random));
+    results none = parameters(zeroed);
+    ck_assert(none.count > 0);
+    for (int64_t i = 0; i < none.count; i++)
+        ck_assert(none.values[i] == 0.0F);
+    results_free(&none);
+    ck_assert_int_eq(resattn_network_initialize(zeroed, 0), RESATTN_OK);
+    ck_assert(same_bits(parameters(zeroed), parameters(random)));
+    resattn_network_unref(zeroed);
+    resattn_network_unref(random);
+    resattn_builder_free(builder);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("session");
@@ -443,6 +480,7 @@ int main(void)
     tcase_add_test(tests, test_pixels);
     tcase_add_test(tests, test_layers_of_a_plan);
     tcase_add_test(tests, test_lives_on);
+    tcase_add_test(tests, test_zeroed);
     suite_add_tcase(suite, tests);
     return test_run(suite);
 }

@@ -210,6 +210,10 @@ START_TEST(test_mask_size)
     unfit = resattn_network_new(b, resattn_linear_new(b, "fc", 2), 3);
     NOTHING(MISMATCH, "fc", resattn_plan_new(unfit, RESATTN_TRAINING, 1, 8, 8));
     resattn_network_unref(unfit);
+    unfit = resattn_network_new(b, resattn_max_pool_new(b, "pool", 5, 2, 0), 3);
+    NOTHING(MISMATCH, "pool: the width is 4, with padding 4, expected at least 5 for the kernel's 5",
+            resattn_plan_new(unfit, RESATTN_TRAINING, 1, 8, 4));
+    resattn_network_unref(unfit);
     unfit = resattn_network_new(b, resattn_bilinear_resize_new(b, "lost", 0, 0), 3);
     if (unfit != NULL) {
         ck_assert_ptr_null(resattn_plan_new(unfit, RESATTN_TRAINING, 1, 8, 8));

@@ -352,6 +352,7 @@ END_TEST
 START_TEST(test_network_null)
 {
     NOTHING(INVALID, "NULL", resattn_network_new(NULL, NULL, 3));
+    NOTHING(INVALID, "NULL", resattn_network_new_zeroed(NULL, NULL, 3));
     ck_assert_ptr_null(resattn_network_ref(NULL));
     resattn_network_unref(NULL);
     REFUSED(INVALID, "NULL", resattn_network_initialize(NULL, 0));

@@ -216,7 +216,7 @@ static int run(const struct settings *settings)
     int32_t side = 0;
     bench.context = tool_context(settings->threads, 0);
     if (bench.context)
-        bench.network = tool_network(bench.context, settings->model, settings->classes);
+        bench.network = tool_network(bench.context, settings->model, settings->classes, TOOL_RANDOM);
     if (bench.network)
         side = tool_side(bench.network, settings->model, settings->side);
     int result = side > 0 ? 0 : -1;

@@ -105,7 +105,7 @@ static int run(struct settings *settings)
 {
     struct classifier classifier;
     resattn_context *context = tool_context(settings->threads, 0);
-    resattn_network *network = context ? tool_network(context, settings->model, 0) : NULL;
+    resattn_network *network = context ? tool_network(context, settings->model, 0, TOOL_RANDOM) : NULL;
     int32_t side = network ? tool_side(network, settings->model, settings->side) : 0;
     int32_t short_side = side > 0 ? tool_short_side(settings->short_side, side) : 0;
     int result = short_side > 0 ? 0 : -1;

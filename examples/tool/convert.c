@@ -111,7 +111,7 @@ static resattn_network *read_network(resattn_context *context, struct settings *
     struct stat status;
     if (!settings->model && resattn_model_input_size(settings->in) > 0 && stat(settings->in, &status)) {
         settings->model = settings->in;
-        return tool_new_network(context, settings->model, settings->classes);
+        return tool_new_network(context, settings->model, settings->classes, TOOL_RANDOM);
     }
     if (is_blob(settings->in, &blob))
         return NULL;
@@ -125,7 +125,9 @@ static resattn_network *read_network(resattn_context *context, struct settings *
         complain("%s: not a network's file; for a file of weights, give --model", settings->in);
         return NULL;
     }
-    resattn_network *network = tool_new_network(context, settings->model, settings->classes);
+    /* Loading that lets nothing be missing sets every value. */
+    enum tool_values values = settings->flags == RESATTN_WEIGHTS_STRICT ? TOOL_ZERO : TOOL_RANDOM;
+    resattn_network *network = tool_new_network(context, settings->model, settings->classes, values);
     if (network && load_weights(network, settings)) {
         resattn_network_unref(network);
         return NULL;

@@ -150,7 +150,7 @@ static int print_network(const struct settings *settings, const char *name)
     resattn_context *context = tool_context(0, 0);
     if (!context)
         return EXIT_FAILURE;
-    resattn_network *network = tool_network(context, name, settings->classes);
+    resattn_network *network = tool_network(context, name, settings->classes, TOOL_ZERO);
     int result = -1;
     if (network && settings->json)
         result = tool_print_json(network, name, settings->side ? settings->side : tool_own_side(network, name));

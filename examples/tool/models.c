@@ -51,7 +51,7 @@ struct facts {
 
 static int measure(struct facts *facts, resattn_context *context, const char *model, const int32_t sides[2])
 {
-    resattn_network *network = tool_new_network(context, model, 0);
+    resattn_network *network = tool_new_network(context, model, 0, TOOL_ZERO);
     if (!network)
         return -1;
     int result = 0;

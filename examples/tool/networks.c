@@ -55,10 +55,12 @@ static resattn_layer *build(resattn_builder *builder, const char *name, int32_t 
     return resattn_model_new(builder, name, classes ? classes : published_classes(name));
 }
 
-resattn_network *tool_new_network(resattn_context *context, const char *name, int32_t classes)
+resattn_network *tool_new_network(resattn_context *context, const char *name, int32_t classes, enum tool_values values)
 {
     resattn_builder *builder = resattn_builder_new(context);
-    resattn_network *network = builder ? resattn_network_new(builder, build(builder, name, classes), 3) : NULL;
+    resattn_layer *root = builder ? build(builder, name, classes) : NULL;
+    resattn_network *network =
+        values == TOOL_ZERO ? resattn_network_new_zeroed(builder, root, 3) : resattn_network_new(builder, root, 3);
     if (!network && resattn_last_status() == RESATTN_NOT_FOUND)
         complain("%s: neither a file nor a network; '%s --help' lists these", name, program_name());
     else if (!network)
@@ -67,12 +69,12 @@ resattn_network *tool_new_network(resattn_context *context, const char *name, in
     return network;
 }
 
-resattn_network *tool_network(resattn_context *context, const char *name, int32_t classes)
+resattn_network *tool_network(resattn_context *context, const char *name, int32_t classes, enum tool_values values)
 {
     struct stat status;
     if (stat(name, &status) == 0)
         return tool_load(context, name);
-    return tool_new_network(context, name, classes);
+    return tool_new_network(context, name, classes, values);
 }
 
 int32_t tool_own_side(const resattn_network *network, const char *name)

@@ -19,15 +19,18 @@ int command_convert(int argc, char **argv);
 /* Makes a context that prints the library's warnings. NULL after printing why not. */
 resattn_context *tool_context(int32_t threads, uint64_t seed);
 
+/* What the parameters of a new network are: random, or 0 for a command that does not look at them. */
+enum tool_values { TOOL_RANDOM, TOOL_ZERO };
+
 /*
  * The network that a word on the command line stands for: the file of that name, if there is one, else a new network,
  * either a model of the library or "quickstart", with `classes` outputs (0: as published). Owned; NULL after printing
  * why not.
  */
-resattn_network *tool_network(resattn_context *context, const char *name, int32_t classes);
+resattn_network *tool_network(resattn_context *context, const char *name, int32_t classes, enum tool_values values);
 
 /* The same, new networks only. */
-resattn_network *tool_new_network(resattn_context *context, const char *name, int32_t classes);
+resattn_network *tool_new_network(resattn_context *context, const char *name, int32_t classes, enum tool_values values);
 
 /* The same, files only. */
 resattn_network *tool_load(resattn_context *context, const char *path);

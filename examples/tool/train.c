@@ -176,8 +176,8 @@ int command_train(int argc, char **argv)
     resattn_context *context = tool_context(settings.threads, settings.trainer.seed);
     if (!context)
         return EXIT_FAILURE;
-    resattn_network *network =
-        settings.load ? tool_load(context, settings.load) : tool_network(context, settings.model, IMAGE_CLASSES);
+    resattn_network *network = settings.load ? tool_load(context, settings.load)
+                                             : tool_network(context, settings.model, IMAGE_CLASSES, TOOL_RANDOM);
     int result = network ? train(network, &settings) : -1;
     resattn_network_unref(network);
     resattn_context_unref(context);

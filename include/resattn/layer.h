@@ -97,8 +97,8 @@ RESATTN_API resattn_layer *resattn_identity_new(resattn_builder *builder, const 
 
 /*
  * The largest value of each window; padding never wins. Attributes: kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left,
- * pad_bottom, pad_right (each less than the kernel), ceil_mode (0: round the output size down; 1: up, but no window
- * begins beyond the input and its padding before, as in Caffe and PyTorch).
+ * pad_bottom, pad_right (each less than the kernel), ceil_mode (0: round the output size down; 1: up, so that the last window, or
+ * the only one, may reach beyond the padding, but none begins beyond the input and its padding before, as in Caffe and PyTorch).
  */
 RESATTN_API resattn_layer *resattn_max_pool_new(resattn_builder *builder, const char *name, int32_t kernel,
                                                 int32_t stride, int32_t padding);

@@ -69,7 +69,7 @@ static bool read_tree(loader *l, ra_reader *reader)
     size_t payload = (size_t)(reader->end - l->source->data);
     if (!ra_source_need(l->source, payload + RA_CHUNK_CRC_SIZE + least, "what the tree declares"))
         return false;
-    l->network = ra_network_new(l->builder, root, in_c);
+    l->network = resattn_network_new_zeroed(l->builder, root, in_c);
     return l->network && ra_tensors_begin(&l->tensors, l->context, l->source, l->network);
 }
 

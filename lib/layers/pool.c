@@ -103,21 +103,22 @@ static ra_window window_of(const ra_op *op, const float *image, extent v, extent
                        .kernel_w = kernel_w};
 }
 
+/* As in Caffe and PyTorch: rounding up, the first window may reach beyond the padding too, and none begins there. */
 static bool pooled_size(const resattn_layer *layer, const char *what, int32_t in, int32_t dimension, int32_t *out)
 {
     int64_t kernel = ra_int(layer, KERNEL_H + dimension), stride = ra_int(layer, STRIDE_H + dimension);
     int64_t before = ra_int(layer, PAD_TOP + dimension), after = ra_int(layer, PAD_BOTTOM + dimension);
-    int64_t room = in + before + after - kernel;
+    int64_t beyond = ra_int(layer, CEIL_MODE) ? stride - 1 : 0;
+    int64_t room = in + before + after + beyond - kernel;
     if (room < 0) {
-        ra_fail(RESATTN_SHAPE_MISMATCH, "the %s is %d, with padding %lld, expected at least the kernel's %lld", what,
-                in, (long long)(in + before + after), (long long)kernel);
+        ra_fail(RESATTN_SHAPE_MISMATCH, "the %s is %d, with padding %lld, expected at least %lld for the kernel's %lld",
+                what, in, (long long)(in + before + after), (long long)(kernel - beyond), (long long)kernel);
         return false;
     }
-    *out = (int32_t)(room / stride + 1);
-    if (ra_int(layer, CEIL_MODE)) {
-        int64_t size = ra_div_up(room, stride) + 1;
-        *out = (int32_t)((size - 1) * stride < in + before ? size : size - 1);
-    }
+    int64_t size = room / stride + 1;
+    if (ra_int(layer, CEIL_MODE) && (size - 1) * stride >= in + before)
+        size--;
+    *out = (int32_t)size;
     return true;
 }
 

@@ -180,7 +180,7 @@ static bool can_be_root(const resattn_builder *builder, const resattn_layer *roo
     return false;
 }
 
-resattn_network *ra_network_new(resattn_builder *builder, resattn_layer *root, int32_t in_channels)
+resattn_network *resattn_network_new_zeroed(resattn_builder *builder, resattn_layer *root, int32_t in_channels)
 {
     if (!can_be_root(builder, root, in_channels))
         return NULL;
@@ -207,7 +207,7 @@ resattn_network *ra_network_new(resattn_builder *builder, resattn_layer *root, i
 
 resattn_network *resattn_network_new(resattn_builder *builder, resattn_layer *root, int32_t in_channels)
 {
-    resattn_network *network = ra_network_new(builder, root, in_channels);
+    resattn_network *network = resattn_network_new_zeroed(builder, root, in_channels);
     if (network)
         resattn_network_initialize(network, network->context->seed);
     return network;

@@ -58,9 +58,6 @@ void ra_network_unshare(resattn_network *network);
 bool ra_network_take(resattn_network *network, const char *what);
 void ra_network_give(resattn_network *network);
 
-/* resattn_network_new() without initialising the parameters, for who sets them all: they are 0. */
-resattn_network *ra_network_new(resattn_builder *builder, resattn_layer *root, int32_t in_channels);
-
 /* The index of the parameter of a name, -1 if there is none (no error recorded). */
 int32_t ra_network_find(const resattn_network *network, const char *name);
 
