@@ -48,9 +48,9 @@ static resattn_tensor *new_input(resattn_network *network, int32_t batch, int32_
     return input;
 }
 
-static resattn_session *new_session(resattn_network *network, resattn_purpose purpose, int32_t batch, int32_t size)
+static resattn_session *training_session(resattn_network *network, int32_t batch, int32_t size)
 {
-    resattn_plan *plan = resattn_plan_new(network, purpose, batch, size, size);
+    resattn_plan *plan = resattn_plan_new(network, RESATTN_TRAINING, batch, size, size);
     ck_assert_msg(plan != NULL, "%d pixels: %s", size, resattn_last_error());
     resattn_session *session = resattn_session_new(plan);
     ck_assert_msg(session != NULL, "%d pixels: %s", size, resattn_last_error());
@@ -67,8 +67,18 @@ static void check_finite(const float *values, int64_t count, const char *name)
 
 float *models_logits(resattn_network *network, int32_t batch, int32_t size)
 {
+    return models_logits_by(network, batch, size, RESATTN_CONVOLUTION_FASTEST);
+}
+
+float *models_logits_by(resattn_network *network, int32_t batch, int32_t size, resattn_convolution convolution)
+{
     resattn_tensor *input = new_input(network, batch, size);
-    resattn_session *session = new_session(network, RESATTN_INFERENCE, batch, size);
+    resattn_plan *plan = resattn_plan_new(network, RESATTN_INFERENCE, batch, size, size);
+    ck_assert_msg(plan != NULL, "%d pixels: %s", size, resattn_last_error());
+    ck_assert_int_eq(resattn_plan_set_convolution(plan, convolution), RESATTN_OK);
+    resattn_session *session = resattn_session_new(plan);
+    ck_assert_msg(session != NULL, "%d pixels: %s", size, resattn_last_error());
+    resattn_plan_free(plan);
     ck_assert_int_eq(resattn_session_forward(session, input), RESATTN_OK);
     int64_t count = (int64_t)batch * resattn_network_out_channels(network);
     float *logits = malloc((size_t)count * sizeof *logits);
@@ -103,7 +113,7 @@ void models_train(resattn_network *network, int32_t batch, int32_t size)
         labels[i] = (7 * i + 3) % resattn_network_out_channels(network);
     double loss = NAN;
     resattn_tensor *input = new_input(network, batch, size);
-    resattn_session *session = new_session(network, RESATTN_TRAINING, batch, size);
+    resattn_session *session = training_session(network, batch, size);
     resattn_optimizer *optimizer = resattn_sgd_new(network, 0.01);
     ck_assert_int_eq(resattn_session_forward(session, input), RESATTN_OK);
     ck_assert_int_eq(resattn_softmax_cross_entropy(session, labels, batch, &loss, NULL), RESATTN_OK);

@@ -21,6 +21,7 @@ resattn_model_config *models_config(resattn_context *context, const char *name, 
 
 /* The outputs for images of reproducible noise, to be freed; all are finite. */
 float *models_logits(resattn_network *network, int32_t batch, int32_t size);
+float *models_logits_by(resattn_network *network, int32_t batch, int32_t size, resattn_convolution convolution);
 
 /* Forward and backward on such images, and a step of the optimizer; all gradients are finite, and some not 0. */
 void models_train(resattn_network *network, int32_t batch, int32_t size);

@@ -15,7 +15,7 @@
 
 typedef struct options {
     const char *model, *seed;
-    int32_t size, batch, threads;
+    int32_t size, batch, threads, convolution;
     bool train;
 } options;
 
@@ -145,6 +145,8 @@ static resattn_session *open_session(resattn_network *network, const options *gi
     for (int32_t i = 0; !given->train && i < resattn_network_attention_count(network); i++)
         if (resattn_plan_add_output(plan, resattn_attention_mask_name(resattn_network_attention(network, i))))
             fail("mask");
+    if (given->convolution && resattn_plan_set_convolution(plan, (resattn_convolution)given->convolution))
+        fail("convolution");
     if (given->train && resattn_plan_want_input_gradient(plan) != RESATTN_OK)
         fail("input gradient");
     resattn_session *session = resattn_session_new(plan);
@@ -189,7 +191,9 @@ static void run(const options *given)
 
 static int usage(void)
 {
-    fputs("usage: reference_vectors MODEL --size S --batch B --seed TEXT [--train] [--threads T]\n", stderr);
+    fputs("usage: reference_vectors MODEL --size S --batch B --seed TEXT [--train] [--threads T]\n"
+          "                         [--convolution K]   a number of resattn_convolution\n",
+          stderr);
     return EXIT_FAILURE;
 }
 
@@ -214,6 +218,8 @@ int main(int argc, char **argv)
             given.batch = atoi(value);
         else if (strcmp(option, "--threads") == 0)
             given.threads = atoi(value);
+        else if (strcmp(option, "--convolution") == 0)
+            given.convolution = atoi(value);
         else
             return usage();
     }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/core.h"
 #include "models.h"
 #include "reproducible.h"
 
@@ -88,13 +89,10 @@ static resattn_network *golden_network(resattn_context *context, const char *nam
     return network;
 }
 
-static void check_golden(const golden *expected)
+static void check_logits(resattn_network *network, const golden *expected, resattn_convolution convolution)
 {
     static const int classes[LOGITS] = {0, 1, 2, 500, 998, 999};
-    resattn_context *context = resattn_context_new(0);
-    resattn_network *network = golden_network(context, expected->name);
-    ck_assert(reproducible_network(network, ""));
-    float *logits = models_logits(network, 1, expected->size);
+    float *logits = models_logits_by(network, 1, expected->size, convolution);
     double tolerance = 2e-4 * expected->largest, squares = 0;
     for (int i = 0; i < LOGITS; i++)
         ck_assert_double_eq_tol((double)logits[classes[i]], expected->logits[i], tolerance);
@@ -102,6 +100,22 @@ static void check_golden(const golden *expected)
         squares += (double)logits[i] * (double)logits[i];
     ck_assert_double_eq_tol(sqrt(squares) / expected->norm, 1, 2e-5);
     free(logits);
+}
+
+/* With every way to compute convolutions, and the kernels of every level that this CPU has. */
+static void check_golden(const golden *expected)
+{
+    static const ra_cpu_level levels[] = {RA_CPU_AVX512, RA_CPU_AVX2, RA_CPU_PLAIN};
+    resattn_context *context = resattn_context_new(0);
+    resattn_network *network = golden_network(context, expected->name);
+    ck_assert(reproducible_network(network, ""));
+    for (int convolution = RESATTN_CONVOLUTION_FASTEST; convolution <= RESATTN_CONVOLUTION_BLIS; convolution++)
+        check_logits(network, expected, (resattn_convolution)convolution);
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        ra_cpu_cap(levels[i]);
+        if (ra_cpu() == levels[i])
+            check_logits(network, expected, RESATTN_CONVOLUTION_FASTEST);
+    }
     resattn_network_unref(network);
     resattn_context_unref(context);
 }

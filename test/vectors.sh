@@ -19,9 +19,16 @@ print(f"--batch {batch} --size {size} --seed {shlex.quote(vectors['seed'])}",
       '--train' if vectors['mode'] == 'training' else '')
 PYTHON
     )
-    echo "$file"
-    eval "set -- $arguments"
-    "$program" "$model" "$@" >"$ours"
-    python3 "$compare" "$file" "$ours"
+    # inference with all, without Winograd, with BLIS
+    case $arguments in
+    *--train*) kinds= ;;
+    *) kinds='1 2 3' ;;
+    esac
+    for kind in ${kinds:-none}; do
+        echo "$file${kinds:+, convolution $kind}"
+        eval "set -- $arguments"
+        "$program" "$model" "$@" ${kinds:+--convolution "$kind"} >"$ours"
+        python3 "$compare" "$file" "$ours"
+    done
 done
 exit $found
