@@ -62,6 +62,17 @@ bool ra_conv_run_work(const ra_conv *conv, ra_conv_form form, int32_t n, int32_t
 void ra_conv_run(resattn_context *context, const ra_conv *conv, ra_conv_form form, int32_t n, const float *x,
                  const float *packed, const ra_conv_result *result, void *work);
 
+/*
+ * With weights that change at every step: the filter as it is, packed for each call where that pays (conv_fresh.c). The same bits for
+ * any number of workers. Fewer images than the work memory is for may be run.
+ */
+bool ra_conv_fresh_forward_work(const ra_conv *conv, int32_t n, int32_t workers, size_t *bytes);
+void ra_conv_fresh_forward(resattn_context *context, const ra_conv *conv, int32_t n, const float *x,
+                           const float *filter, const float *bias, float *y, void *work);
+bool ra_conv_fresh_backward_input_work(const ra_conv *conv, int32_t n, int32_t workers, size_t *bytes);
+void ra_conv_fresh_backward_input(resattn_context *context, const ra_conv *conv, int32_t n, const float *dy,
+                                  const float *filter, bool accumulate, float *dx, void *work);
+
 /* Multiply-adds a second of the fastest micro-kernel with all workers of an open context (peak.c); -1 with the error
  * recorded. */
 double ra_micro_peak(resattn_context *context);

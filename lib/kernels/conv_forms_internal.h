@@ -13,7 +13,9 @@
 /* The micro-kernels for ra_cpu(). */
 const ra_micro *ra_micro_kernels(void);
 
+/* All panels, and panel `panel` of those of all groups; packed: where the first begins. */
 void ra_panels_pack(const ra_conv *conv, const float *filter, float *packed);
+void ra_panels_pack_one(const ra_conv *conv, const float *filter, int32_t panel, float *packed);
 bool ra_panels_work(const ra_conv *conv, int32_t n, int32_t workers, size_t *bytes);
 void ra_panels_run(resattn_context *context, const ra_conv *conv, int32_t n, const float *x, const float *packed,
                    const ra_conv_result *result, void *work);

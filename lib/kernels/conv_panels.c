@@ -15,6 +15,7 @@ enum {
     TASK_WORK = 1 << 18,   /* multiply-adds below which a task is not worth its start */
     MOST_WHOLE = 1 << 20,  /* floats that are gathered at once */
     GATHER_TASK = 1 << 15, /* floats */
+    PACK_BLOCK = 64,
     LONG_ROW = 512,        /* floats between rows, from where on they compete for the same sets of the L1 cache */
     STAGGER = 16           /* floats between gathered rows against that */
 };
@@ -119,19 +120,27 @@ bool ra_panels_work(const ra_conv *conv, int32_t n, int32_t workers, size_t *byt
     return ra_conv_bytes(whole, ra_line(MOST_ROWS * (size_t)scratch_row(&plan)), workers, bytes);
 }
 
-/* Panel p of a group, row (tap, channel), column j: the weight of output channel 32 p + j. */
-void ra_panels_pack(const ra_conv *conv, const float *filter, float *packed)
+/* Panel p of a group, row (tap, channel), column j: the weight of output channel 32 p + j. In blocks that stay in the L1 cache. */
+void ra_panels_pack_one(const ra_conv *conv, const float *filter, int32_t panel, float *packed)
 {
     int64_t depth = ra_conv_taps(conv) * (conv->in_c / conv->groups);
-    int32_t columns = conv->out_c / conv->groups;
-    for (int32_t group = 0; group < conv->groups; group++)
-        for (int32_t first = 0; first < columns; first += RA_PANEL, packed += depth * RA_PANEL) {
-            int32_t count = ra_min(RA_PANEL, columns - first);
-            const float *source = filter + ((int64_t)group * columns + first) * depth;
-            for (int64_t l = 0; l < depth; l++)
-                for (int32_t j = 0; j < RA_PANEL; j++)
-                    packed[l * RA_PANEL + j] = j < count ? source[j * depth + l] : 0;
-        }
+    int32_t columns = conv->out_c / conv->groups, panels = (int32_t)ra_div_up(columns, RA_PANEL);
+    int32_t first = panel % panels * RA_PANEL, count = ra_min(RA_PANEL, columns - first);
+    const float *source = filter + ((int64_t)(panel / panels) * columns + first) * depth;
+    packed += panel * depth * RA_PANEL;
+    for (int64_t block = 0; block < depth; block += PACK_BLOCK) {
+        int64_t end = smaller(depth, block + PACK_BLOCK);
+        for (int32_t j = 0; j < RA_PANEL; j++)
+            for (int64_t l = block; l < end; l++)
+                packed[l * RA_PANEL + j] = j < count ? source[j * depth + l] : 0;
+    }
+}
+
+void ra_panels_pack(const ra_conv *conv, const float *filter, float *packed)
+{
+    int32_t panels = (int32_t)ra_div_up(conv->out_c / conv->groups, RA_PANEL) * conv->groups;
+    for (int32_t panel = 0; panel < panels; panel++)
+        ra_panels_pack_one(conv, filter, panel, packed);
 }
 
 static void gather_range(void *data, int64_t begin, int64_t end)

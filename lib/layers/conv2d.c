@@ -54,10 +54,10 @@ static bool work(const ra_op *op, int32_t n, int32_t workers, bool training, siz
     *bytes = 0;
     if (op->packed)
         return ra_conv_run_work(&conv, op->form, n, workers, bytes);
-    if (!ra_conv_most(ra_conv_forward_work(&conv, n, workers, false, &one), &one, bytes))
+    if (!ra_conv_most(ra_conv_fresh_forward_work(&conv, n, workers, &one), &one, bytes))
         return false;
     return !training ||
-           (ra_conv_most(ra_conv_backward_input_work(&conv, n, workers, &one), &one, bytes) &&
+           (ra_conv_most(ra_conv_fresh_backward_input_work(&conv, n, workers, &one), &one, bytes) &&
             ra_conv_most(ra_conv_backward_filter_work(&conv, n, workers, &one), &one, bytes) &&
             ra_conv_most(ra_conv_backward_bias_work(pixels_of(op, n), op->out_shape.c, &one), &one, bytes));
 }
@@ -69,9 +69,8 @@ static void forward(const ra_op *op, const ra_run *run)
     if (op->packed)
         ra_conv_forward_packed(op, run, &conv);
     else
-        ra_conv_forward(run->context, &conv, run->n, run->in[0], params[WEIGHT].value, false,
-                        ra_int(op->layer, HAS_BIAS) ? params[BIAS].value : NULL, op->fused_relu, false, run->out,
-                        run->work);
+        ra_conv_fresh_forward(run->context, &conv, run->n, run->in[0], params[WEIGHT].value,
+                              ra_int(op->layer, HAS_BIAS) ? params[BIAS].value : NULL, run->out, run->work);
 }
 
 /* Training fuses no ReLU into a convolution, so that dout is the gradient of the products. */
@@ -85,7 +84,7 @@ static void backward(const ra_op *op, const ra_run *run)
     ra_conv_backward_filter(run->context, &conv, run->n, run->in[0], run->dout, run->accumulate_params,
                             params[WEIGHT].gradient, run->work);
     if (run->din[0] != NULL)
-        ra_conv_backward_input(run->context, &conv, run->n, run->dout, params[WEIGHT].value, run->accumulate[0],
+        ra_conv_fresh_backward_input(run->context, &conv, run->n, run->dout, params[WEIGHT].value, run->accumulate[0],
                                run->din[0], run->work);
 }
 

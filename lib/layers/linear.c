@@ -48,11 +48,11 @@ static bool work(const ra_op *op, int32_t n, int32_t workers, bool training, siz
     size_t one = 0;
     if (op->packed)
         return ra_conv_run_work(&conv, op->form, n, workers, bytes);
-    if (!ra_conv_forward_work(&conv, n, workers, false, bytes))
+    if (!ra_conv_fresh_forward_work(&conv, n, workers, bytes))
         return false;
     if (!training)
         return true;
-    bool known = ra_conv_backward_input_work(&conv, n, workers, &one);
+    bool known = ra_conv_fresh_backward_input_work(&conv, n, workers, &one);
     *bytes = one > *bytes ? one : *bytes;
     known = known && ra_conv_backward_filter_work(&conv, n, workers, &one);
     *bytes = one > *bytes ? one : *bytes;
@@ -68,9 +68,8 @@ static void forward(const ra_op *op, const ra_run *run)
     if (op->packed)
         ra_conv_forward_packed(op, run, &conv);
     else
-        ra_conv_forward(run->context, &conv, run->n, run->in[0], params[WEIGHT].value, false,
-                        ra_int(op->layer, WITH_BIAS) ? params[BIAS].value : NULL, op->fused_relu, false, run->out,
-                        run->work);
+        ra_conv_fresh_forward(run->context, &conv, run->n, run->in[0], params[WEIGHT].value,
+                              ra_int(op->layer, WITH_BIAS) ? params[BIAS].value : NULL, run->out, run->work);
 }
 
 /* Training fuses no ReLU here either, see conv2d.c. */
@@ -84,7 +83,7 @@ static void backward(const ra_op *op, const ra_run *run)
     ra_conv_backward_filter(run->context, &conv, run->n, run->in[0], run->dout, run->accumulate_params,
                             params[WEIGHT].gradient, run->work);
     if (run->din[0] != NULL)
-        ra_conv_backward_input(run->context, &conv, run->n, run->dout, params[WEIGHT].value, run->accumulate[0],
+        ra_conv_fresh_backward_input(run->context, &conv, run->n, run->dout, params[WEIGHT].value, run->accumulate[0],
                                run->din[0], run->work);
 }
 
