@@ -53,6 +53,9 @@ typedef struct ra_conv_result {
     float *second;
     const float *scale, *shift;
     bool second_relu;
+    /* Fewer products are summed at a time before the sum goes into the result: less rounding, some percent slower. For training,
+     * whose gradients are sensitive to which of ReLU's inputs rounding makes positive. Winograd does not look at it. */
+    bool short_sums;
 } ra_conv_result;
 
 /* Bytes of scratch for up to n images. False if that does not fit a size. */

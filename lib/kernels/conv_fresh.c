@@ -95,7 +95,7 @@ void ra_conv_fresh_forward(resattn_context *context, const ra_conv *conv, int32_
         return;
     }
     pack_job job = {.conv = conv, .filter = filter, .pack = ra_panels_pack_one};
-    ra_conv_result result = {.y = y, .y_row = conv->out_c, .bias = bias};
+    ra_conv_result result = {.y = y, .y_row = conv->out_c, .bias = bias, .short_sums = true};
     run_fresh(context, &job, n, x, &result, work);
 }
 
@@ -137,6 +137,6 @@ void ra_conv_fresh_backward_input(resattn_context *context, const ra_conv *conv,
         return;
     }
     pack_job job = {.conv = &back, .filter = filter, .pack = pack_turned};
-    ra_conv_result result = {.y = dx, .y_row = back.out_c, .addend = accumulate ? dx : NULL};
+    ra_conv_result result = {.y = dx, .y_row = back.out_c, .addend = accumulate ? dx : NULL, .short_sums = true};
     run_fresh(context, &job, n, dy, &result, work);
 }

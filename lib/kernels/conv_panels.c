@@ -11,6 +11,7 @@ enum {
     MOST_ROWS = 112, /* of a tile: with STEP_DEPTH, a quarter of an L2 cache of 1 MiB */
     ROW_UNIT = 14,
     STEP_DEPTH = 384,      /* so many rows of a panel stay in the L1 cache, or nearly */
+    SHORT_DEPTH = 128,     /* with short sums */
     TASKS = 16,            /* wanted */
     TASK_WORK = 1 << 18,   /* multiply-adds below which a task is not worth its start */
     MOST_WHOLE = 1 << 20,  /* floats that are gathered at once */
@@ -65,14 +66,14 @@ static bool reads_pixels(const ra_conv *conv)
     return ra_patches_are_pixels(&patches) && conv->in_c < LONG_ROW;
 }
 
-static void cut_depth(const ra_conv *conv, panel_plan *plan)
+static void cut_depth(const ra_conv *conv, int32_t most, panel_plan *plan)
 {
     int32_t depth = conv->in_c / conv->groups;
-    plan->channels = equal_part(depth, STEP_DEPTH);
-    plan->taps = plan->channels < depth ? 1 : equal_part(ra_conv_taps(conv), STEP_DEPTH / depth);
+    plan->channels = equal_part(depth, most);
+    plan->taps = plan->channels < depth ? 1 : equal_part(ra_conv_taps(conv), most / depth);
 }
 
-static panel_plan make_plan(const ra_conv *conv, int32_t n)
+static panel_plan make_plan(const ra_conv *conv, int32_t n, bool short_sums)
 {
     int64_t rows = ra_conv_pixels(conv, n), depth = ra_conv_taps(conv) * (conv->in_c / conv->groups);
     int32_t columns = conv->out_c / conv->groups;
@@ -85,7 +86,7 @@ static panel_plan make_plan(const ra_conv *conv, int32_t n)
     plan.columns = (int32_t)smaller(columns, round_up(ra_div_up(columns, parts), RA_PANEL));
     plan.column_tiles = (int32_t)ra_div_up(columns, plan.columns);
     plan.whole = plan.gathered && plan.column_tiles > 1 && conv->groups == 1 && ra_times(rows, depth) <= MOST_WHOLE;
-    cut_depth(conv, &plan);
+    cut_depth(conv, short_sums ? SHORT_DEPTH : STEP_DEPTH, &plan);
     return plan;
 }
 
@@ -109,7 +110,7 @@ static int64_t task_count(const ra_conv *conv, const panel_plan *plan)
 /* Fewer images may be gathered whole where more are not, so there is room for both. */
 bool ra_panels_work(const ra_conv *conv, int32_t n, int32_t workers, size_t *bytes)
 {
-    panel_plan plan = make_plan(conv, n);
+    panel_plan plan = make_plan(conv, n, false); /* whose steps are the longer ones */
     *bytes = 0;
     if (task_count(conv, &plan) > INT32_MAX)
         return false;
@@ -233,7 +234,7 @@ void ra_panels_run(resattn_context *context, const ra_conv *conv, int32_t n, con
 {
     panel_job job = {.conv = conv,
                      .result = result,
-                     .plan = make_plan(conv, n),
+                     .plan = make_plan(conv, n, result->short_sums),
                      .patches = ra_conv_patches(conv, x),
                      .micro = ra_micro_kernels(),
                      .rows = ra_conv_pixels(conv, n),

@@ -12,7 +12,8 @@ enum {
     MOST_TAPS = 64,
     LEAST_WIDTH = 12,       /* of the output, but in groups */
     STRIP_FLOATS = 48 << 10,
-    STEP_DEPTH = 768,       /* of the products between two visits to the result */
+    STEP_DEPTH = 768,       /* of the products between two visits to the result, */
+    SHORT_DEPTH = 128,      /* with short sums */
     TASKS = 16,             /* wanted */
     LONG_PIXEL = 512,       /* floats between pixels, from where on they compete for the same sets of the L1 cache */
     STAGGER = 16,
@@ -178,7 +179,7 @@ static void multiply_panel(const strip_job *job, const float *strip, int64_t fir
     int32_t in_c = conv->in_c / conv->groups, out_c = conv->out_c / conv->groups, channel = group * out_c + column;
     int64_t depth = job->plan.joined ? (int64_t)conv->kernel_w * in_c : in_c;
     int32_t all = (int32_t)(ra_conv_taps(conv) * in_c / depth);
-    int32_t step = depth < STEP_DEPTH ? (int32_t)(STEP_DEPTH / depth) : 1;
+    int32_t most = result->short_sums ? SHORT_DEPTH : STEP_DEPTH, step = depth < most ? (int32_t)(most / depth) : 1;
     int64_t panel = ra_conv_taps(conv) * in_c * RA_PANEL;
     const float *weights = job->packed + (group * ra_div_up(out_c, RA_PANEL) + column / RA_PANEL) * panel;
     bool in_place = result->addend == result->y, finished = result->second && !ra_conv_has_activation(result);
