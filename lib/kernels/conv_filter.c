@@ -6,6 +6,7 @@
  * result of its own, which are added in order afterwards. Cuts depend on the shapes only.
  */
 #include "kernels/conv_internal.h"
+#include "kernels/outer.h"
 
 #include <string.h>
 
@@ -100,11 +101,16 @@ static filter_plan make_filter_plan(const ra_conv *conv, int32_t n)
     return plan;
 }
 
-static size_t filter_scratch(const filter_plan *plan)
+static size_t gathered_floats(const filter_plan *plan)
 {
     if (!plan->gathered)
         return 0;
     return ra_line((size_t)plan->segment * (size_t)plan->taps * (size_t)plan->channels);
+}
+
+static size_t filter_scratch(const filter_plan *plan)
+{
+    return gathered_floats(plan) + ra_outer_scratch(plan->rows, (int64_t)plan->taps * plan->channels);
 }
 
 static int64_t filter_tasks(const ra_conv *conv, const filter_plan *plan)
@@ -136,6 +142,7 @@ static void filter_block(const filter_job *job, int32_t group, int32_t block, in
     int32_t channels = ra_min(plan->channels, in_c - channel), taps = ra_min(plan->taps, (int32_t)all_taps - tap);
     int32_t rows = ra_min(plan->rows, out_c - row);
     int64_t columns = (int64_t)taps * channels;
+    size_t gathered = gathered_floats(plan);
     float *c = result + (group * out_c + row) * filter_row + (int64_t)tap * in_c + channel;
     for (int64_t pixel = begin; pixel < end; pixel += plan->segment, beta = 1.0f) {
         int64_t count = end - pixel < plan->segment ? end - pixel : plan->segment;
@@ -148,7 +155,7 @@ static void filter_block(const filter_job *job, int32_t group, int32_t block, in
             x = scratch;
             x_row = columns;
         }
-        ra_gemm(rows, columns, count, dy, 1, conv->out_c, x, x_row, 1, beta, c, filter_row, 1);
+        ra_outer_product(rows, columns, count, dy, conv->out_c, x, x_row, beta, c, filter_row, scratch + gathered);
     }
 }
 

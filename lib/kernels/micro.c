@@ -22,7 +22,7 @@ enum { WIDTH = VECTORS * RA_LANES, BASES = (ROWS + 2) / 3 };
 /* The left operand of one micro-tile. */
 typedef struct segments {
     const float *a;
-    int64_t row, depth;
+    int64_t row, step, depth; /* floats to the next row, to the next step of the depth */
     int32_t count;
     const int64_t *offsets;
 } segments;
@@ -44,7 +44,7 @@ typedef struct finish {
 
 RA_INLINE void tile(int rows, int vectors, const segments *left, const float *w, const finish *end)
 {
-    const int64_t depth = left->depth, a_row = left->row;
+    const int64_t depth = left->depth, a_row = left->row, a_step = left->step;
     ra_vec sum[ROWS][VECTORS];
     RA_UNROLL for (int i = 0; i < rows; i++)
         RA_UNROLL for (int j = 0; j < vectors; j++)
@@ -66,7 +66,7 @@ RA_INLINE void tile(int rows, int vectors, const segments *left, const float *w,
                     sum[i][j] = ra_mul_add(sum[i][j], value, right[j]);
             }
             RA_UNROLL for (int i = 0; i < (rows + 2) / 3; i++)
-                a[i]++;
+                a[i] += a_step;
         }
     }
     float *c = end->c;
@@ -172,6 +172,13 @@ static void set_fetch(finish *end, const float *next, int64_t depth, int64_t blo
     end->fetch_step = blocks > 1 ? RA_PANEL / 2 : RA_PANEL;
 }
 
+/* The most equal blocks, unless they are given. */
+static int block_rows(const ra_product *p, int64_t row, int64_t blocks)
+{
+    int64_t rest = p->rows - row;
+    return (int)(!p->blocked ? (rest + blocks - 1) / blocks : rest < ROWS ? rest : ROWS);
+}
+
 /* The columns from `column` on that one call computes, for all rows. */
 static int32_t column_of_tiles(const ra_product *p, int32_t column)
 {
@@ -182,7 +189,7 @@ static int32_t column_of_tiles(const ra_product *p, int32_t column)
     bool last = column + width >= p->columns;
     const float *next = last ? p->next : w - column % RA_PANEL + p->panel_step;
     for (int64_t block = 0; block < blocks; block++) {
-        int rows = (int)((p->rows - row + blocks - block - 1) / (blocks - block));
+        int rows = block_rows(p, row, blocks - block);
         finish end = {.c = p->c + row * p->c_row + column,
                       .c_row = p->c_row,
                       .bias = p->bias ? p->bias + column : NULL,
@@ -195,8 +202,12 @@ static int32_t column_of_tiles(const ra_product *p, int32_t column)
                       .second_row = p->second_row,
                       .scale = p->second ? p->scale + column : NULL,
                       .shift = p->second ? p->shift + column : NULL};
-        segments left = {p->a + row * p->a_row, p->a_row, p->depth, p->segments > 0 ? p->segments : 1,
-                         p->segments > 0 ? p->offsets : &zero};
+        segments left = {.a = p->a + row * (p->blocked ? p->depth : p->a_row),
+                         .row = p->blocked ? 1 : p->a_row,
+                         .step = p->blocked ? ROWS : 1,
+                         .depth = p->depth,
+                         .count = p->segments > 0 ? p->segments : 1,
+                         .offsets = p->segments > 0 ? p->offsets : &zero};
         set_fetch(&end, next, left.count * p->depth, block, blocks);
         if (width < RA_LANES)
             narrow_tile(rows, width, &left, w, &end);
@@ -213,12 +224,30 @@ static void product(const ra_product *p)
         column += column_of_tiles(p, column);
 }
 
+static void pack_transposed(int64_t rows, int64_t depth, const float *source, int64_t source_row, float *packed)
+{
+    for (int64_t row = 0; row < rows; row += ROWS, source += ROWS) {
+        int64_t count = rows - row < ROWS ? rows - row : ROWS;
+        for (int64_t l = 0; l < depth; l++, packed += ROWS) {
+            const float *from = source + l * source_row;
+            if (count == ROWS)
+                for (int i = 0; i < ROWS; i++)
+                    packed[i] = from[i];
+            else
+                for (int64_t i = 0; i < ROWS; i++)
+                    packed[i] = i < count ? from[i] : 0;
+        }
+    }
+}
+
 #define RA_TEXT(level) #level
 #define RA_LEVEL_TEXT(level) RA_TEXT(level)
 
 const ra_micro RA_LEVELED(ra_micro) = {
     .name = RA_LEVEL_TEXT(RA_LEVEL),
     .product = product,
+    .pack_transposed = pack_transposed,
+    .rows = ROWS,
     .finish = RA_LEVELED(ra_finish),
     .lanes = RA_LANES,
     .lane_groups = RA_LEVELED(ra_lane_groups),
