@@ -226,16 +226,17 @@ static void product(const ra_product *p)
 
 static void pack_transposed(int64_t rows, int64_t depth, const float *source, int64_t source_row, float *packed)
 {
-    for (int64_t row = 0; row < rows; row += ROWS, source += ROWS) {
-        int64_t count = rows - row < ROWS ? rows - row : ROWS;
-        for (int64_t l = 0; l < depth; l++, packed += ROWS) {
-            const float *from = source + l * source_row;
+    for (int64_t l = 0; l < depth; l++) {
+        const float *from = source + l * source_row;
+        float *to = packed + l * ROWS;
+        for (int64_t row = 0; row < rows; row += ROWS, from += ROWS, to += depth * ROWS) {
+            int64_t count = rows - row < ROWS ? rows - row : ROWS;
             if (count == ROWS)
                 for (int i = 0; i < ROWS; i++)
-                    packed[i] = from[i];
+                    to[i] = from[i];
             else
                 for (int64_t i = 0; i < ROWS; i++)
-                    packed[i] = i < count ? from[i] : 0;
+                    to[i] = i < count ? from[i] : 0;
         }
     }
 }

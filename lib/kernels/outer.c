@@ -7,7 +7,7 @@
 
 /* So many rows of both operands are packed and multiplied at a time: they stay in the L2 cache, and sums are short enough not to
  * round much. */
-enum { DEPTH = 128, COLUMNS = 512 };
+enum { DEPTH = 256, COLUMNS = 512 };
 
 static int64_t smaller(int64_t a, int64_t b)
 {
@@ -26,18 +26,20 @@ size_t ra_outer_scratch(int64_t rows, int64_t columns)
     return left_floats(rows) + (size_t)(panels * RA_PANEL * DEPTH);
 }
 
+/* Row by row, as the rows may come from memory. */
 static void pack_panels(int64_t columns, int64_t depth, const float *b, int64_t b_row, float *packed)
 {
-    for (int64_t column = 0; column < columns; column += RA_PANEL) {
-        int64_t count = smaller(RA_PANEL, columns - column);
-        for (int64_t l = 0; l < depth; l++, packed += RA_PANEL) {
-            const float *from = b + l * b_row + column;
+    for (int64_t l = 0; l < depth; l++) {
+        const float *from = b + l * b_row;
+        float *to = packed + l * RA_PANEL;
+        for (int64_t column = 0; column < columns; column += RA_PANEL, to += depth * RA_PANEL) {
+            size_t count = (size_t)smaller(RA_PANEL, columns - column);
             if (count == RA_PANEL) {
-                memcpy(packed, from, RA_PANEL * sizeof(float));
+                memcpy(to, from + column, RA_PANEL * sizeof(float));
                 continue;
             }
-            for (int64_t j = 0; j < RA_PANEL; j++)
-                packed[j] = j < count ? from[j] : 0;
+            memcpy(to, from + column, count * sizeof(float));
+            memset(to + count, 0, (RA_PANEL - count) * sizeof(float));
         }
     }
 }
