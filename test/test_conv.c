@@ -3,7 +3,7 @@
  * Matrix products and convolution against plain loops in double precision; the same bits for any number of workers; no
  * allocation while they run.
  */
-#include "common.h"
+#include "kernel_common.h"
 
 #include <errno.h>
 #include <float.h>
@@ -43,41 +43,10 @@ int posix_memalign(void **memory, size_t alignment, size_t size)
 static atomic_int allocations;
 #endif
 
-/* ---- numbers, and memory with guards around it ---- */
+/* ---- contexts, and comparing ---- */
 
-enum { GUARD = 64, WORKER_COUNTS = 3 };
+enum { WORKER_COUNTS = 3 };
 static const int32_t worker_counts[WORKER_COUNTS] = {1, 2, 5};
-
-static int32_t pick(int32_t low, int32_t high)
-{
-    return low + (int32_t)(test_random() % (uint64_t)(high - low + 1));
-}
-
-static float pick_float(void)
-{
-    return (float)((double)(test_random() >> 40) / (double)(1 << 23) - 1.0);
-}
-
-/* NaN before and behind, so that what is read there shows. */
-static float *new_floats(size_t count, bool random)
-{
-    float *all = malloc((count + 2 * GUARD) * sizeof(float));
-    ck_assert_ptr_nonnull(all);
-    for (size_t i = 0; i < count + 2 * GUARD; i++)
-        all[i] = random && i >= GUARD && i < count + GUARD ? pick_float() : NAN;
-    return all + GUARD;
-}
-
-static void free_floats(float *floats)
-{
-    free(floats - GUARD);
-}
-
-static void check_guards(const char *what, const float *floats, size_t count)
-{
-    for (size_t i = 0; i < GUARD; i++)
-        ck_assert_msg(isnan(floats[i - GUARD]) && isnan(floats[count + i]), "%s: written outside", what);
-}
 
 static resattn_context *new_context(int32_t threads)
 {

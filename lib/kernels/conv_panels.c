@@ -176,7 +176,7 @@ static void multiply_tile(const panel_job *job, int64_t row, int32_t group, ra_p
     int32_t all_taps = (int32_t)ra_conv_taps(job->conv), depth = job->conv->in_c / job->conv->groups;
     const float *panels = product.panels, *bias = product.bias, *addend = product.addend;
     float *second = product.second;
-    bool relu = product.relu, in_place = addend == product.c;
+    bool relu = product.relu, in_place = job->result->addend == job->result->y;
     for (int32_t tap = 0; tap < all_taps; tap += plan->taps)
         for (int32_t channel = 0; channel < depth; channel += plan->channels) {
             int32_t taps = ra_min(plan->taps, all_taps - tap), channels = ra_min(plan->channels, depth - channel);

@@ -180,6 +180,7 @@ static void transform_output(const winograd_job *job, int64_t index, const float
     int32_t tile = job->plan.tile;
     tile_place place = place_of(job, index);
     int64_t image = place.image * conv->out_h * conv->out_w;
+    int64_t addend_row = result->addend == result->y ? result->y_row : conv->out_c;
     float *y[VALUES];
     const float *addend[VALUES];
     for (int32_t i = 0; i < tile * tile; i++) {
@@ -187,7 +188,7 @@ static void transform_output(const winograd_job *job, int64_t index, const float
         int64_t pixel = image + (int64_t)row * conv->out_w + column;
         bool inside = row < conv->out_h && column < conv->out_w;
         y[i] = inside ? result->y + pixel * result->y_row + channel : NULL;
-        addend[i] = inside && result->addend ? result->addend + pixel * conv->out_c + channel : NULL;
+        addend[i] = inside && result->addend ? result->addend + pixel * addend_row + channel : NULL;
     }
     (tile == 2 ? job->micro->winograd2_output : job->micro->winograd4_output)(
         columns, m, m_step, result->bias ? result->bias + channel : NULL, result->addend ? addend : NULL, result->relu,
