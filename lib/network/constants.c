@@ -322,7 +322,7 @@ ra_conv_form ra_constants_choose(void *data, const ra_node *node, const ra_conv 
     if (!atomic_load(&network->sealed))
         return best;
     pthread_mutex_lock(&network->lock);
-    for (int32_t i = 0; i < RA_CONV_FORMS; i++) {
+    for (int32_t i = 0; i <= RA_CONV_FORMS; i++) {
         wanted.form = i == 0 ? best : (ra_conv_form)(RA_CONV_FORMS - i);
         if (ra_conv_takes_form(conv, wanted.form) && find(network->kept, &wanted)) {
             form = wanted.form;
