@@ -133,9 +133,9 @@ RESATTN_API resattn_status resattn_session_set_profiling(resattn_session *sessio
 /* How many operations a forward pass has, in the order in which they run; 0 for NULL. Since 0.9. */
 RESATTN_API int32_t resattn_session_operation_count(const resattn_session *session);
 
-/* Of operation `index`: the layer's path, its kind with what is computed along with it ("conv2d + sum + relu"), and for
- * convolutions the kernel that computes it, else "". Borrowed from the session; NULL and INVALID_ARGUMENT for an index that is
- * not there. Since 0.9. */
+/* Of operation `index`: the layer's path (for the activation of an attention module's mask the mask's name), its kind with what is
+ * computed along with it ("conv2d + sum + relu"), and for convolutions the kernel that computes it, else "". Borrowed from the
+ * session; NULL and INVALID_ARGUMENT for an index that is not there. Since 0.9. */
 RESATTN_API const char *resattn_session_operation_name(const resattn_session *session, int32_t index);
 RESATTN_API const char *resattn_session_operation_kind(const resattn_session *session, int32_t index);
 RESATTN_API const char *resattn_session_operation_kernel(const resattn_session *session, int32_t index);

@@ -100,6 +100,9 @@ void ra_node_free(resattn_context *context, ra_node *node); /* what the node hol
 /* The value known under a name, NULL if there is none (no error recorded). */
 const ra_name *ra_program_find(const ra_program *program, const char *name);
 
+/* The last name of a value, NULL if it has none. */
+const char *ra_program_name(const ra_program *program, int32_t value);
+
 /* What a layer has become, NULL if it is not in the tree (no error recorded). */
 const ra_place *ra_program_place(const ra_program *program, const resattn_layer *layer);
 
@@ -139,7 +142,7 @@ typedef struct ra_execution {
     uint64_t key;           /* of this step */
     const float *input;     /* the input value's data: the arena's, or the host's own in inference */
     bool accumulate_params;
-    double *seconds;        /* of each node, noted where not NULL */
+    double *seconds;        /* of each node, added to where not NULL */
 } ra_execution;
 
 /* Whether a batch of n can be run: false with the error recorded. */

@@ -156,6 +156,14 @@ const ra_name *ra_program_find(const ra_program *program, const char *name)
     return NULL;
 }
 
+const char *ra_program_name(const ra_program *program, int32_t value)
+{
+    for (int32_t i = program->name_count - 1; i >= 0; i--)
+        if (program->names[i].value == value)
+            return program->names[i].name;
+    return NULL;
+}
+
 const ra_place *ra_program_place(const ra_program *program, const resattn_layer *layer)
 {
     for (int32_t i = 0; i < program->place_count; i++)

@@ -52,7 +52,7 @@ void ra_program_forward(const ra_execution *execution)
         int64_t begin = execution->seconds ? ra_nanoseconds() : 0;
         node->op.kind->forward(&node->op, &run);
         if (execution->seconds)
-            execution->seconds[i] = 1e-9 * (double)(ra_nanoseconds() - begin);
+            execution->seconds[i] += 1e-9 * (double)(ra_nanoseconds() - begin);
     }
 }
 

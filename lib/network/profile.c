@@ -38,10 +38,14 @@ static const ra_node *node_of(const resattn_session *session, int32_t index)
     return &program->nodes[index];
 }
 
+/* The activation of a mask is no layer: it is called as the mask is, whose value it or the next operation gives. */
 const char *resattn_session_operation_name(const resattn_session *session, int32_t index)
 {
     const ra_node *node = node_of(session, index);
-    return node ? node->op.layer->path : NULL;
+    const char *name = node ? node->op.layer->path : NULL;
+    for (int32_t i = index; node && !name && i < ra_session_program(session)->node_count; i++)
+        name = ra_program_name(ra_session_program(session), ra_session_program(session)->nodes[i].output);
+    return name;
 }
 
 /* The texts of all combinations, so that they need no memory: what follows is a sum, ReLU, a mask's activation and use, a batch

@@ -36,7 +36,7 @@ struct resattn_session {
     uint64_t steps;
     session_output *outputs; /* the network's own first */
     int32_t output_count;
-    resattn_tensor memory; /* the arena as a tensor, to see overlap */
+    resattn_tensor memory; /* where the outputs are, the arena or `whole`, as a tensor: to see overlap */
     resattn_tensor input_gradient;
 };
 
@@ -64,7 +64,11 @@ static bool make_whole(resattn_session *session)
     for (int32_t i = 0; i < session->output_count; i++)
         floats += output_floats(session, session->outputs[i].value);
     session->whole = ra_alloc_raw(session->network->context, floats, sizeof(float));
-    return session->whole != NULL;
+    if (!session->whole)
+        return false;
+    int64_t elements = (int64_t)floats;
+    ra_tensor_embed(&session->memory, 1, &elements, RESATTN_CHANNELS_LAST, session->whole);
+    return true;
 }
 
 static bool make_outputs(resattn_session *session, const resattn_plan *plan)
@@ -264,6 +268,8 @@ resattn_status resattn_session_forward(resattn_session *session, const resattn_t
         return resattn_last_status();
     session->n = (int32_t)input->shape[0];
     session->steps++;
+    if (session->seconds)
+        memset(session->seconds, 0, (size_t)session->program->node_count * sizeof *session->seconds);
     (is_sliced(session) ? run_slices : run_forward)(session, input);
     if (training)
         atomic_fetch_add(&session->network->version, 1);
