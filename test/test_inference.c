@@ -188,6 +188,7 @@ static resattn_layer *make_concat_of_units(resattn_builder *b, ref_image *in)
 {
     int32_t channels = any_image(in);
     return CONCAT(b, resattn_residual_new(b, NULL, conv(b, channels, 3), NULL),
+                  resattn_residual_new(b, NULL, conv(b, 16, 3), conv(b, 16, 1)),
                   CHAIN(b, resattn_residual_new(b, NULL, conv(b, channels, 1), NULL), norm(b), relu(b)),
                   gated(b, "module", same(b), conv(b, channels, 3), RESATTN_MASK_MIXED, RESATTN_LEARNING_RESIDUAL));
 }
@@ -220,6 +221,18 @@ static resattn_layer *make_sums(resattn_builder *b, ref_image *in)
     resattn_layer *inner = resattn_residual_new(b, NULL, conv(b, channels, 1), conv(b, channels, 3));
     return CHAIN(b, SUM(b, conv(b, channels, 3), same(b), with_bias(conv(b, channels, 1))), SUM(b, inner, same(b)),
                  relu(b));
+}
+
+/* An activation before the sum is not one after it. */
+static resattn_layer *make_activated_branches(resattn_builder *b, ref_image *in)
+{
+    int32_t channels = any_image(in);
+    resattn_layer *first = CHAIN(b, conv(b, channels, 3), relu(b));
+    resattn_layer *second = CHAIN(b, conv(b, channels, 3), resattn_sigmoid_new(b, NULL));
+    resattn_layer *third = CHAIN(b, conv(b, channels, 1), norm(b), relu(b)),
+                  *fourth = CHAIN(b, conv(b, channels, 3), relu(b));
+    return CHAIN(b, resattn_residual_new(b, NULL, first, NULL), resattn_residual_new(b, NULL, second, NULL), relu(b),
+                 resattn_residual_new(b, NULL, third, fourth), resattn_sigmoid_new(b, NULL));
 }
 
 /* Of a value that three layers read, nothing may be taken away; the batch norm is one more value of the convolution. */
@@ -340,6 +353,7 @@ static const struct {
     {"Inception-ResNet unit", make_inception_unit, 512, 6, "conv2d + sum + relu"},
     {"grouped convolutions", make_grouped, 512, 8, NULL},
     {"sums", make_sums, 512, 8, "conv2d + sum"},
+    {"activated branches", make_activated_branches, 512, 8, "conv2d + relu"},
     {"a value of three readers", make_shared, 512, 8, "conv2d + batch_norm"},
     {"batch norm after ReLU", make_late_norm, 512, 8, "conv2d + relu + batch_norm"},
     {"a unit of two convolutions", make_two_branches, 512, 8, "conv2d + sum"},
