@@ -216,6 +216,7 @@ form_options pick_options(ra_conv_form form)
         .sigmoid = pick(0, 2) == 0,
         .trunk = pick(0, 2) == 0,
         .second_relu = pick_bool(),
+        .short_sums = pick_bool(),
         .plus = (float)pick(0, 1),
         .addend = form == RA_CONV_LANES ? NO_ADDEND : (addend_kind)pick(0, ADDEND_KINDS - 1),
         .second = (second_kind)pick(0, SECOND_KINDS - 1),
@@ -232,12 +233,12 @@ const char *form_describe(const form_trial *t, ra_conv_form form, const form_opt
     snprintf(
         text, sizeof text,
         "%s at %s, n %d, in %dx%dx%d, out %dx%dx%d, kernel %dx%d, stride %dx%d, dilation %dx%d, pad %d %d, groups %d"
-        "%s%s%s%s%s%s%s, y_row + %d",
+        "%s%s%s%s%s%s%s%s, y_row + %d",
         ra_conv_form_name(c, form), ra_cpu_level_name(ra_cpu()), t->n, c->in_c, c->in_h, c->in_w, c->out_c, c->out_h,
         c->out_w, c->kernel_h, c->kernel_w, c->stride_h, c->stride_w, c->dilation_h, c->dilation_w, c->pad_top,
         c->pad_left, c->groups, o->bias ? ", bias" : "", addends[o->addend], o->relu ? ", relu" : "",
         o->sigmoid ? ", sigmoid" : "", o->trunk ? ", trunk" : "", seconds[o->second],
-        o->second_relu ? ", second_relu" : "", o->gap);
+        o->second_relu ? ", second_relu" : "", o->short_sums ? ", short sums" : "", o->gap);
     return text;
 }
 

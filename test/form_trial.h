@@ -24,7 +24,7 @@ typedef enum second_kind { NO_SECOND, OTHER_SECOND, SECOND_Y, SECOND_KINDS } sec
 
 /* What follows the convolution. */
 typedef struct form_options {
-    bool bias, relu, sigmoid, trunk, second_relu;
+    bool bias, relu, sigmoid, trunk, second_relu, short_sums;
     float plus;
     addend_kind addend; /* ADDEND_Y: y, which begins as the trial's addend */
     second_kind second;

@@ -115,6 +115,7 @@ static outcome run(resattn_context *context, const form_trial *t, ra_conv_form f
         .scale = o->second == NO_SECOND ? NULL : t->scale,
         .shift = o->second == NO_SECOND ? NULL : t->shift,
         .second_relu = o->second_relu,
+        .short_sums = o->short_sums,
     };
     ra_conv_run(context, c, form, n, t->x, packed, &result, work);
     int64_t pixels = (int64_t)n * c->out_h * c->out_w, second = o->second == OTHER_SECOND ? pixels : 0;

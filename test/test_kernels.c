@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS = 1000, SPECIAL_ROUNDS = 400 };
+enum { ROUNDS = 1000, SPECIAL_ROUNDS = 400, OUTER_ROUNDS = 40 };
 
 int32_t table_count(void)
 {
@@ -69,6 +69,18 @@ START_TEST(winograd_outputs)
 }
 END_TEST
 
+/* At every level: what is chosen by the CPU has no table to ask for. */
+START_TEST(outer_products)
+{
+    static const ra_cpu_level levels[] = {RA_CPU_NEON, RA_CPU_AVX512, RA_CPU_AVX2, RA_CPU_PLAIN};
+    for (int32_t i = 0; i < RA_COUNT(levels); i++) {
+        ra_cpu_cap(levels[i]);
+        for (int32_t round = 0; round < OUTER_ROUNDS; round++)
+            check_outer(round % 4 == 0);
+    }
+}
+END_TEST
+
 START_TEST(tables_have_names_and_lanes)
 {
     for (int32_t i = 0; i < table_count(); i++) {
@@ -91,6 +103,7 @@ int main(int count, char **arguments)
     tcase_set_timeout(kernels, 120);
     tcase_add_test(kernels, tables_have_names_and_lanes);
     tcase_add_test(kernels, products);
+    tcase_add_test(kernels, outer_products);
     tcase_add_test(kernels, lane_groups);
     tcase_add_test(kernels, winograd_inputs);
     tcase_add_test(kernels, winograd_outputs);

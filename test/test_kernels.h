@@ -22,6 +22,7 @@ float pick_special(void);
 /* A random problem, with NaN or an infinity somewhere if `special`: each table against plain C, and that against loops
  * in double precision. */
 void check_product(bool special);
+void check_outer(bool special);
 void check_lanes(bool special);
 void check_winograd_input(bool special);
 void check_winograd_output(bool special);

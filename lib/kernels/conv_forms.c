@@ -50,14 +50,20 @@ bool ra_conv_takes_form(const ra_conv *conv, ra_conv_form form)
     }
 }
 
+bool ra_conv_allows(ra_conv_mode mode, ra_conv_form form)
+{
+    bool winograd = form == RA_CONV_WINOGRAD2 || form == RA_CONV_WINOGRAD4;
+    return mode == RA_CONV_FASTEST || (mode == RA_CONV_NO_WINOGRAD ? !winograd : form == RA_CONV_BLIS);
+}
+
 ra_conv_form ra_conv_choose(const ra_conv *conv, ra_conv_mode mode)
 {
     int32_t map = ra_min(conv->out_h, conv->out_w), channels = ra_min(conv->in_c, conv->out_c);
-    if (mode != RA_CONV_BLIS_ONLY && ra_conv_takes_form(conv, RA_CONV_LANES))
+    if (ra_conv_allows(mode, RA_CONV_LANES) && ra_conv_takes_form(conv, RA_CONV_LANES))
         return RA_CONV_LANES;
-    if (mode == RA_CONV_BLIS_ONLY || !ra_conv_takes_form(conv, RA_CONV_PANELS))
+    if (!ra_conv_allows(mode, RA_CONV_PANELS) || !ra_conv_takes_form(conv, RA_CONV_PANELS))
         return RA_CONV_BLIS;
-    if (mode == RA_CONV_NO_WINOGRAD || !ra_conv_takes_form(conv, RA_CONV_WINOGRAD4) || channels < LEAST_CHANNELS)
+    if (!ra_conv_allows(mode, RA_CONV_WINOGRAD4) || !ra_conv_takes_form(conv, RA_CONV_WINOGRAD4) || channels < LEAST_CHANNELS)
         return RA_CONV_PANELS;
     return map >= LEAST_MAP4 ? RA_CONV_WINOGRAD4 : map >= LEAST_MAP2 ? RA_CONV_WINOGRAD2 : RA_CONV_PANELS;
 }

@@ -27,8 +27,9 @@ typedef enum ra_conv_mode {
 
 /* The best form for these shapes on this CPU. */
 ra_conv_form ra_conv_choose(const ra_conv *conv, ra_conv_mode mode);
-/* Whether a form can compute this convolution at all. */
+/* Whether a form can compute this convolution at all: that depends on the filter and the CPU, not on the map. */
 bool ra_conv_takes_form(const ra_conv *conv, ra_conv_form form);
+bool ra_conv_allows(ra_conv_mode mode, ra_conv_form form);
 const char *ra_conv_form_name(const ra_conv *conv, ra_conv_form form);
 
 /* Floats of the packed filter. False if that does not fit. The layout depends on the form, the channels, the groups and

@@ -70,6 +70,11 @@ bool ra_conv_fits_strips(const ra_conv *conv)
            ra_times(ra_times(width, reach(conv->dilation_h, conv->kernel_h)), conv->in_c) <= 4 * STRIP_FLOATS;
 }
 
+static int32_t rows_of_strip(const ra_conv *conv, int32_t lines)
+{
+    return (lines - 1) * conv->stride_h + reach(conv->dilation_h, conv->kernel_h);
+}
+
 static void set_lines(const ra_conv *conv, strip_plan *plan, int64_t lines)
 {
     plan->blocks = (int32_t)ra_div_up(conv->out_h, lines < 1 ? 1 : lines);
@@ -110,7 +115,7 @@ static strip_plan make_plan(const ra_conv *conv, int32_t n)
     if ((int64_t)plan.parts * plan.blocks * n < TASKS)
         set_lines(conv, &plan, conv->out_h / ra_div_up(TASKS, (int64_t)n * plan.parts));
     plan.joined = conv->groups == 1 && conv->dilation_w == 1 && plan.pixel == conv->in_c;
-    plan.rows = (plan.lines - 1) * conv->stride_h + reach(conv->dilation_h, conv->kernel_h);
+    plan.rows = rows_of_strip(conv, plan.lines);
     return plan;
 }
 
@@ -119,11 +124,19 @@ static size_t strip_floats(const strip_plan *plan)
     return plan->copied ? ra_line((size_t)plan->rows * (size_t)plan->line) : 0;
 }
 
-/* Fewer images are cut into thinner strips. */
+/* Fewer images may be cut into more parts, whose strips have more rows. */
 bool ra_strips_work(const ra_conv *conv, int32_t n, int32_t workers, size_t *bytes)
 {
-    strip_plan plan = make_plan(conv, n);
-    return (int64_t)plan.blocks * plan.parts * n <= INT32_MAX && ra_conv_bytes(0, strip_floats(&plan), workers, bytes);
+    strip_plan plan = make_plan(conv, n), any = {.parts = 1, .columns = plan.columns};
+    size_t most = 0;
+    for (;; any.parts *= 2) {
+        plan_part(conv, &any);
+        any.rows = rows_of_strip(conv, any.lines);
+        most = strip_floats(&any) > most ? strip_floats(&any) : most;
+        if (!may_halve(conv, &any))
+            break;
+    }
+    return (int64_t)plan.blocks * plan.parts * n <= INT32_MAX && ra_conv_bytes(0, most, workers, bytes);
 }
 
 /* ---- weights of groups of few channels ---- */
@@ -132,7 +145,7 @@ bool ra_conv_fits_lanes(const ra_conv *conv)
 {
     int32_t group = conv->in_c / conv->groups, lanes = ra_micro_kernels()->lanes;
     return conv->groups > 1 && conv->out_c == conv->in_c && (group == 1 || group == 2 || group == 4 || group == 8) &&
-           group <= lanes && conv->in_c % lanes == 0 && ra_conv_fits_strips(conv);
+           group <= lanes && conv->in_c % lanes == 0 && ra_conv_taps(conv) <= MOST_TAPS;
 }
 
 /* In the order of ra_lanes. */

@@ -324,7 +324,7 @@ ra_conv_form ra_constants_choose(void *data, const ra_node *node, const ra_conv 
     pthread_mutex_lock(&network->lock);
     for (int32_t i = 0; i <= RA_CONV_FORMS; i++) {
         wanted.form = i == 0 ? best : (ra_conv_form)(RA_CONV_FORMS - i);
-        if (ra_conv_takes_form(conv, wanted.form) && find(network->kept, &wanted)) {
+        if (ra_conv_allows(mode, wanted.form) && ra_conv_takes_form(conv, wanted.form) && find(network->kept, &wanted)) {
             form = wanted.form;
             break;
         }
