@@ -2,7 +2,11 @@
 /*
  * The pool of worker threads, and running a job on it or on the host's own.
  *
- * A job is published as one word, `claim`: the job's number and how many of its tasks nobody has claimed. Whoever takes
+ * Each worker has a share of the job's tasks, those that follow each other: neighbouring tasks read and write neighbouring
+ * memory, and the next job's share is the same part of it, so that it stays in the caches of one CPU. Whoever has done his
+ * own takes from the end of another's.
+ *
+ * A share is published as one word, `claim`: the job's number and the range of tasks that nobody has claimed. Whoever takes
  * one away from the word owns a task; the number keeps a late worker from taking one of the next job with the word of
  * the job before. The job's description is read only by owners of tasks, and is written only when all tasks have been
  * reported in `unfinished`, so it needs no lock, and the caller never waits for a worker that is asleep.
@@ -24,10 +28,15 @@
 #define SPIN_NANOSECONDS_CROWDED 1000
 #define PAUSES_PER_CLOCK         16
 
+/* A word of `claim`: the number, the first task, the one after the last, in claims of pool->each tasks. */
+#define CLAIM_BITS 18
+#define CLAIM_MASK (((uint64_t)1 << CLAIM_BITS) - 1)
+
 typedef struct worker {
+    _Alignas(RA_ALIGNMENT) _Atomic uint64_t claim; /* in a cache line of its own */
     struct ra_pool *pool;
     int32_t number;
-    pthread_t thread;
+    pthread_t thread; /* not the caller's, number 0 */
 } worker;
 
 struct ra_pool {
@@ -41,9 +50,8 @@ struct ra_pool {
     /* the job */
     resattn_task_fn task;
     void *job;
-    int32_t count;
+    int32_t count, each;
     uint32_t number;
-    _Alignas(RA_ALIGNMENT) _Atomic uint64_t claim;
     _Alignas(RA_ALIGNMENT) atomic_int unfinished;
     _Alignas(RA_ALIGNMENT) atomic_int sleepers;
     atomic_bool caller_sleeps;
@@ -68,46 +76,74 @@ int64_t ra_nanoseconds(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* Whether there is a task to claim, or none ever again. */
-static bool worker_is_needed(struct ra_pool *pool)
+static uint64_t first_claim(uint64_t claim)
 {
-    return (uint32_t)atomic_load(&pool->claim) != 0 || atomic_load(&pool->stop);
+    return claim >> CLAIM_BITS & CLAIM_MASK;
 }
 
-static bool job_is_finished(struct ra_pool *pool)
+static uint64_t end_claim(uint64_t claim)
 {
-    return atomic_load(&pool->unfinished) == 0;
+    return claim & CLAIM_MASK;
+}
+
+/* Whether the worker has a task to claim, or none ever again. */
+static bool worker_is_needed(const worker *self)
+{
+    uint64_t claim = atomic_load(&self->claim);
+    return first_claim(claim) < end_claim(claim) || atomic_load(&self->pool->stop);
+}
+
+static bool job_is_finished(const worker *caller)
+{
+    return atomic_load(&caller->pool->unfinished) == 0;
 }
 
 /* Waits for a condition for a short time without sleeping; whether it came true. */
-static bool spin_until(struct ra_pool *pool, bool (*condition)(struct ra_pool *pool))
+static bool spin_until(const worker *self, bool (*condition)(const worker *self))
 {
-    if (condition(pool))
+    if (condition(self))
         return true;
-    int64_t end = ra_nanoseconds() + pool->spin;
+    int64_t end = ra_nanoseconds() + self->pool->spin;
     do {
         for (int32_t i = 0; i < PAUSES_PER_CLOCK; i++) {
             pause_cpu();
-            if (condition(pool))
+            if (condition(self))
                 return true;
         }
     } while (ra_nanoseconds() < end);
     return false;
 }
 
-/* Claims and runs tasks until there are none; returns how many. All are of one job, which cannot end before they are
- * reported. */
-static int32_t run_tasks(struct ra_pool *pool, int32_t number)
+/* Runs the tasks of one claim; returns how many. */
+static int32_t run_claim(const struct ra_pool *pool, uint64_t claimed, int32_t number)
+{
+    int32_t first = (int32_t)claimed * pool->each, end = ra_min(pool->count - first, pool->each) + first;
+    for (int32_t i = first; i < end; i++)
+        pool->task(pool->job, i, number);
+    return end - first;
+}
+
+/* Claims and runs tasks of the owner's share until there are none; returns how many. Others take from the end. */
+static int32_t run_share(worker *owner, int32_t number)
 {
     int32_t done = 0;
-    uint64_t claim = atomic_load(&pool->claim);
-    while ((uint32_t)claim != 0) {
-        if (!atomic_compare_exchange_weak(&pool->claim, &claim, claim - 1))
+    uint64_t claim = atomic_load(&owner->claim);
+    while (first_claim(claim) < end_claim(claim)) {
+        bool own = owner->number == number;
+        if (!atomic_compare_exchange_weak(&owner->claim, &claim, own ? claim + CLAIM_MASK + 1 : claim - 1))
             continue;
-        pool->task(pool->job, pool->count - (int32_t)(uint32_t)claim, number);
-        done++;
-        claim = atomic_load(&pool->claim);
+        done += run_claim(owner->pool, own ? first_claim(claim) : end_claim(claim) - 1, number);
+        claim = atomic_load(&owner->claim);
     }
+    return done;
+}
+
+/* All tasks that are run are of one job, which cannot end before they are reported. */
+static int32_t run_tasks(struct ra_pool *pool, int32_t number)
+{
+    int32_t done = run_share(&pool->threads[number], number);
+    for (int32_t i = 1; i < pool->workers; i++)
+        done += run_share(&pool->threads[(number + i) % pool->workers], number);
     return done;
 }
 
@@ -136,10 +172,10 @@ static void *run_worker(void *argument)
     ra_fpmode mode;
     ra_fpmode_enter(&mode);
     while (!atomic_load(&pool->stop)) {
-        if (!spin_until(pool, worker_is_needed)) {
+        if (!spin_until(self, worker_is_needed)) {
             pthread_mutex_lock(&pool->lock);
             atomic_fetch_add(&pool->sleepers, 1);
-            while (!worker_is_needed(pool))
+            while (!worker_is_needed(self))
                 pthread_cond_wait(&pool->wake, &pool->lock);
             atomic_fetch_sub(&pool->sleepers, 1);
             pthread_mutex_unlock(&pool->lock);
@@ -151,17 +187,23 @@ static void *run_worker(void *argument)
 
 /* A sleeper is counted before it looks at `claim` for the last time, and `claim` is written before sleepers are counted
  * here. */
-static void wake_sleepers(struct ra_pool *pool, int32_t wanted)
+static void wake_sleepers(struct ra_pool *pool)
 {
-    int32_t sleepers = atomic_load(&pool->sleepers);
-    if (sleepers == 0)
+    if (atomic_load(&pool->sleepers) == 0)
         return;
     pass_lock(pool);
-    if (wanted >= sleepers)
-        pthread_cond_broadcast(&pool->wake);
-    else
-        for (int32_t i = 0; i < wanted; i++)
-            pthread_cond_signal(&pool->wake);
+    pthread_cond_broadcast(&pool->wake);
+}
+
+/* The first of the workers get equal shares; claims that are few go to as many workers. */
+static void publish(struct ra_pool *pool)
+{
+    uint64_t claims = (uint64_t)ra_div_up(pool->count, pool->each), number = (uint64_t)++pool->number;
+    uint64_t sharers = claims < (uint64_t)pool->workers ? claims : (uint64_t)pool->workers;
+    for (uint64_t i = 0; i < sharers; i++) {
+        uint64_t first = claims * i / sharers, end = claims * (i + 1) / sharers;
+        atomic_store(&pool->threads[i].claim, number << 2 * CLAIM_BITS | first << CLAIM_BITS | end);
+    }
 }
 
 /* With pool->busy held. */
@@ -170,15 +212,17 @@ static void run_on_pool(struct ra_pool *pool, resattn_task_fn task, void *job, i
     pool->task = task;
     pool->job = job;
     pool->count = count;
+    pool->each = (int32_t)ra_div_up(count, (int64_t)CLAIM_MASK);
     atomic_store(&pool->unfinished, count);
-    atomic_store(&pool->claim, (uint64_t)++pool->number << 32 | (uint32_t)count);
-    wake_sleepers(pool, count - 1);
+    publish(pool);
+    wake_sleepers(pool);
     report(pool, run_tasks(pool, 0));
-    if (spin_until(pool, job_is_finished))
+    const worker *caller = &pool->threads[0];
+    if (spin_until(caller, job_is_finished))
         return;
     pthread_mutex_lock(&pool->lock);
     atomic_store(&pool->caller_sleeps, true);
-    while (!job_is_finished(pool))
+    while (!job_is_finished(caller))
         pthread_cond_wait(&pool->finished, &pool->lock);
     atomic_store(&pool->caller_sleeps, false);
     pthread_mutex_unlock(&pool->lock);
@@ -286,8 +330,7 @@ static int start_threads(struct ra_pool *pool, int32_t wanted)
         error = pthread_sigmask(SIG_SETMASK, &blocked, &before);
     if (error == 0) {
         while (error == 0 && pool->workers <= wanted) {
-            worker *next = &pool->threads[pool->workers - 1];
-            next->pool = pool;
+            worker *next = &pool->threads[pool->workers];
             next->number = pool->workers;
             error = pthread_create(&next->thread, &attributes, run_worker, next);
             if (error == 0)
@@ -319,7 +362,7 @@ no_lock:
 
 struct ra_pool *ra_pool_start(resattn_context *context)
 {
-    size_t bytes = sizeof(struct ra_pool) + (size_t)(context->wanted_threads - 1) * sizeof(worker);
+    size_t bytes = sizeof(struct ra_pool) + (size_t)context->wanted_threads * sizeof(worker);
     struct ra_pool *pool = ra_alloc(context, 1, bytes);
     if (pool == NULL)
         return NULL;
@@ -331,7 +374,10 @@ struct ra_pool *ra_pool_start(resattn_context *context)
     pool->workers = 1;
     pool->spin = context->wanted_threads > ra_cpu_count() ? SPIN_NANOSECONDS_CROWDED : SPIN_NANOSECONDS;
     atomic_init(&pool->stop, false);
-    atomic_init(&pool->claim, 0);
+    for (int32_t i = 0; i < context->wanted_threads; i++) {
+        atomic_init(&pool->threads[i].claim, 0);
+        pool->threads[i].pool = pool;
+    }
     atomic_init(&pool->unfinished, 0);
     atomic_init(&pool->sleepers, 0);
     atomic_init(&pool->caller_sleeps, false);
@@ -357,7 +403,7 @@ void ra_pool_stop(resattn_context *context, struct ra_pool *pool)
         atomic_store(&pool->stop, true);
         pthread_cond_broadcast(&pool->wake);
         pthread_mutex_unlock(&pool->lock);
-        for (int32_t i = 0; i < pool->workers - 1; i++)
+        for (int32_t i = 1; i < pool->workers; i++)
             pthread_join(pool->threads[i].thread, NULL);
         pthread_cond_destroy(&pool->finished);
         pthread_cond_destroy(&pool->wake);
