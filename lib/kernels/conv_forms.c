@@ -4,12 +4,18 @@
  */
 #include "kernels/conv_forms_internal.h"
 
+/*
+ * Winograd's tiles reach over the border of small maps, its filters are many times as large, and it takes more passes: it pays from
+ * so many pixels each way on and from so many channels. Filters up to LIGHT weights stay in a cache, so it pays earlier.
+ */
 enum {
-    /* Winograd's tiles do not pay at the border of maps of fewer pixels each way, */
+    LIGHT = 128 * 128,
     LEAST_MAP4 = 20,
     LEAST_MAP2 = 10,
-    /* nor for fewer channels. */
-    LEAST_CHANNELS = 16
+    LIGHT_MAP4 = 15,
+    LIGHT_MAP2 = 7,
+    LEAST_CHANNELS4 = 16,
+    LEAST_CHANNELS2 = 32
 };
 
 const ra_micro *ra_micro_kernels(void)
@@ -63,9 +69,12 @@ ra_conv_form ra_conv_choose(const ra_conv *conv, ra_conv_mode mode)
         return RA_CONV_LANES;
     if (!ra_conv_allows(mode, RA_CONV_PANELS) || !ra_conv_takes_form(conv, RA_CONV_PANELS))
         return RA_CONV_BLIS;
-    if (!ra_conv_allows(mode, RA_CONV_WINOGRAD4) || !ra_conv_takes_form(conv, RA_CONV_WINOGRAD4) || channels < LEAST_CHANNELS)
+    if (!ra_conv_allows(mode, RA_CONV_WINOGRAD4) || !ra_conv_takes_form(conv, RA_CONV_WINOGRAD4))
         return RA_CONV_PANELS;
-    return map >= LEAST_MAP4 ? RA_CONV_WINOGRAD4 : map >= LEAST_MAP2 ? RA_CONV_WINOGRAD2 : RA_CONV_PANELS;
+    bool light = (int64_t)conv->in_c * conv->out_c <= LIGHT;
+    if (map >= (light ? LIGHT_MAP4 : LEAST_MAP4) && channels >= LEAST_CHANNELS4)
+        return RA_CONV_WINOGRAD4;
+    return map >= (light ? LIGHT_MAP2 : LEAST_MAP2) && channels >= LEAST_CHANNELS2 ? RA_CONV_WINOGRAD2 : RA_CONV_PANELS;
 }
 
 const char *ra_conv_form_name(const ra_conv *conv, ra_conv_form form)

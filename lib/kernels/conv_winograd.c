@@ -13,6 +13,7 @@ enum {
     VALUES = RA_WINOGRAD_MOST * RA_WINOGRAD_MOST,
     BLOCK_FLOATS = 100 << 10, /* of transformed inputs, and again of transformed outputs, of a task */
     MOST_TILES = 56,
+    FEW_TILES = 7,    /* of a task: fewer rows than the micro-kernels are made for take as long */
     FEW_COLUMNS = 64, /* of a task: below, transforming the inputs once for each part of the columns costs too much */
     TASKS = 8         /* wanted */
 };
@@ -55,8 +56,9 @@ static winograd_plan make_plan(const ra_conv *conv, ra_conv_form form, int32_t n
     most = most < 1 ? 1 : smaller(most, MOST_TILES);
     int64_t blocks = ra_div_up(plan.tiles, most);
     int64_t parts = smaller(ra_div_up(TASKS, blocks), ra_div_up(conv->out_c, FEW_COLUMNS));
-    if (parts == 1 && blocks < TASKS)
-        blocks = smaller(TASKS, plan.tiles);
+    int64_t wanted = smaller(TASKS, plan.tiles / FEW_TILES);
+    if (parts == 1 && blocks < wanted)
+        blocks = wanted;
     plan.block = (int32_t)ra_div_up(plan.tiles, blocks);
     plan.blocks = (int32_t)ra_div_up(plan.tiles, plan.block);
     plan.columns = (int32_t)(ra_div_up(ra_div_up(conv->out_c, parts), RA_PANEL) * RA_PANEL);
