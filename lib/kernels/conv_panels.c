@@ -17,7 +17,8 @@ enum {
     MOST_WHOLE = 1 << 20,  /* floats that are gathered at once */
     GATHER_TASK = 1 << 15, /* floats */
     PACK_BLOCK = 64,
-    LONG_ROW = 512,        /* floats between rows, from where on they compete for the same sets of the L1 cache */
+    LONG_ROW = 1024,       /* floats between rows, from where on more than a few compete for the same sets of the L1 cache */
+    EVEN_ROW = 256,        /* rows of a multiple of so many floats do, a little */
     STAGGER = 16           /* floats between gathered rows against that */
 };
 
@@ -93,13 +94,13 @@ static panel_plan make_plan(const ra_conv *conv, int32_t n, bool short_sums)
 static int64_t scratch_row(const panel_plan *plan)
 {
     int64_t row = (int64_t)plan->taps * plan->channels;
-    return row + (row % (LONG_ROW / 2) == 0 ? STAGGER : 0);
+    return row + (row % EVEN_ROW == 0 ? STAGGER : 0);
 }
 
 static int64_t whole_row(const ra_conv *conv)
 {
     int64_t row = ra_conv_taps(conv) * conv->in_c;
-    return row + (row % (LONG_ROW / 2) == 0 ? STAGGER : 0);
+    return row + (row % EVEN_ROW == 0 ? STAGGER : 0);
 }
 
 static int64_t task_count(const ra_conv *conv, const panel_plan *plan)
