@@ -117,7 +117,7 @@ class Torch:
 
     def logits(self, network, size):
         """Leaves the image for others."""
-        image, found = self.folder / "image", self.folder / "logits"
+        image, found = self.folder / f"image-{size}", self.folder / "logits"
         self.call("logits", *self.reference(network), "--size", size, "--image", image, "--logits", found)
         return read_floats(found)
 
@@ -144,10 +144,12 @@ class Ort:
         return self.call("version").strip()
 
     def logits(self, network, size):
-        """Of the image that PyTorch left."""
+        """Of the image that PyTorch left, or leaves now."""
+        if not (self.folder / f"image-{size}").exists():
+            self.torch.logits(network, size)
         path, found = self.folder / "reference.onnx", self.folder / "logits"
         self.torch.export(self.torch.reference(network), size, 1, path)
-        self.call("logits", path, size, self.folder / "image", found)
+        self.call("logits", path, size, self.folder / f"image-{size}", found)
         path.unlink()
         return read_floats(found)
 
