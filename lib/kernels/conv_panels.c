@@ -30,6 +30,7 @@ typedef struct panel_plan {
     int32_t taps, channels; /* of a step */
     bool gathered;          /* rows are copied together first, */
     bool whole;             /* and all of them at once, as several columns of tiles need them */
+    bool by_columns;        /* neighbouring tasks share weights, not pixels: what is more */
 } panel_plan;
 
 typedef struct panel_job {
@@ -87,6 +88,7 @@ static panel_plan make_plan(const ra_conv *conv, int32_t n, bool short_sums)
     plan.columns = (int32_t)smaller(columns, round_up(ra_div_up(columns, parts), RA_PANEL));
     plan.column_tiles = (int32_t)ra_div_up(columns, plan.columns);
     plan.whole = plan.gathered && plan.column_tiles > 1 && conv->groups == 1 && ra_times(rows, depth) <= MOST_WHOLE;
+    plan.by_columns = ra_times(depth, columns) > ra_times(rows, (int64_t)conv->in_c + conv->out_c);
     cut_depth(conv, short_sums ? SHORT_DEPTH : STEP_DEPTH, &plan);
     return plan;
 }
@@ -204,9 +206,11 @@ static void run_tile(void *data, int32_t index, int32_t worker)
     const ra_conv_result *result = job->result;
     int32_t out_c = conv->out_c / conv->groups;
     int64_t panel = ra_conv_taps(conv) * (conv->in_c / conv->groups) * RA_PANEL;
-    int32_t column = index % plan->column_tiles * plan->columns, rest = index / plan->column_tiles;
-    int32_t group = rest % conv->groups, channel = group * out_c + column;
-    int64_t row = (int64_t)(rest / conv->groups) * plan->rows;
+    int32_t row_tiles = (int32_t)plan->row_tiles, column_tiles = plan->column_tiles * conv->groups;
+    int32_t tile = plan->by_columns ? index / row_tiles : index % column_tiles;
+    int64_t row = (int64_t)(plan->by_columns ? index % row_tiles : index / column_tiles) * plan->rows;
+    int32_t column = tile % plan->column_tiles * plan->columns, group = tile / plan->column_tiles;
+    int32_t channel = group * out_c + column;
     ra_product product = {.rows = smaller(plan->rows, job->rows - row),
                           .columns = ra_min(plan->columns, out_c - column),
                           .panels = job->packed + (group * ra_div_up(out_c, RA_PANEL) + column / RA_PANEL) * panel,
