@@ -12,7 +12,7 @@
 #include "graph/graph.h"
 
 /* Of the largest value of a slice: measured, from a quarter of this to twice as much makes little difference. */
-#define SLICE_FLOATS (1 << 19)
+#define SLICE_FLOATS (3 << 18)
 
 typedef struct planner {
     ra_program *program;
