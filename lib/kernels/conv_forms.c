@@ -5,8 +5,9 @@
 #include "kernels/conv_forms_internal.h"
 
 /*
- * Winograd's tiles reach over the border of small maps, its filters are many times as large, and it takes more passes: it pays from
- * so many pixels each way on and from so many channels. Filters up to LIGHT weights stay in a cache, so it pays earlier.
+ * Winograd's tiles reach over the border of small maps, its filters are many times as large, and it takes more passes:
+ * it pays from so many pixels each way on and from so many channels. Filters up to LIGHT weights stay in a cache, so it
+ * pays earlier.
  */
 enum {
     LIGHT = 128 * 128,
@@ -79,8 +80,7 @@ ra_conv_form ra_conv_choose(const ra_conv *conv, ra_conv_mode mode)
 
 const char *ra_conv_form_name(const ra_conv *conv, ra_conv_form form)
 {
-    static const char *const names[RA_CONV_FORMS] = {"blis", "panels", "lanes", "winograd 2x2",
-                                                     "winograd 4x4"};
+    static const char *const names[RA_CONV_FORMS] = {"blis", "panels", "lanes", "winograd 2x2", "winograd 4x4"};
     if (form == RA_CONV_BLIS && ra_conv_is_direct(conv))
         return "direct";
     return form == RA_CONV_PANELS && ra_conv_fits_strips(conv) ? "strips" : names[form];

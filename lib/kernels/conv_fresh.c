@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Convolution with weights that change at every step: they are packed for each call, for the same micro-kernels that inference
- * uses. The gradient with respect to the input, where the stride is 1, is such a convolution too: of dy, with the filter turned
- * round and its input and output channels exchanged.
+ * Convolution with weights that change at every step: they are packed for each call, for the same micro-kernels that
+ * inference uses. The gradient with respect to the input, where the stride is 1, is such a convolution too: of dy, with
+ * the filter turned round and its input and output channels exchanged.
  */
 #include "kernels/conv_forms_internal.h"
 
@@ -37,8 +37,8 @@ static int32_t panel_count(const ra_conv *conv)
     return (int32_t)ra_div_up(conv->out_c / conv->groups, RA_PANEL) * conv->groups;
 }
 
-/* Panel `panel` of the convolution `back` that gives dx: row (tap from last to first, output channel), column the input channel; and
- * zeros. filter: (out, tap, in). */
+/* Panel `panel` of the convolution `back` that gives dx: row (tap from last to first, output channel), column the input
+ * channel; and zeros. filter: (out, tap, in). */
 static void pack_turned(const ra_conv *back, const float *filter, int32_t panel, float *packed)
 {
     int32_t panels = (int32_t)ra_div_up(back->out_c / back->groups, RA_PANEL);
@@ -59,7 +59,8 @@ static void pack_turned(const ra_conv *back, const float *filter, int32_t panel,
 static bool fresh_work(const ra_conv *conv, int32_t n, int32_t workers, size_t *bytes)
 {
     size_t floats, packed;
-    return ra_conv_packed_floats(conv, RA_CONV_PANELS, &floats) && ra_mul_size(ra_line(floats), sizeof(float), &packed) &&
+    return ra_conv_packed_floats(conv, RA_CONV_PANELS, &floats) &&
+           ra_mul_size(ra_line(floats), sizeof(float), &packed) &&
            ra_conv_run_work(conv, RA_CONV_PANELS, n, workers, bytes) && ra_add_size(*bytes, packed, bytes);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Convolution by micro-kernels over packed panels. The left operand is read where it lies: BLIS would copy and transpose
- * it, and pack the constant weights anew, at every call.
+ * Convolution by micro-kernels over packed panels. The left operand is read where it lies: BLIS would copy and
+ * transpose it, and pack the constant weights anew, at every call.
  */
 #include "kernels/conv_forms_internal.h"
 
@@ -17,9 +17,9 @@ enum {
     MOST_WHOLE = 1 << 20,  /* floats that are gathered at once */
     GATHER_TASK = 1 << 15, /* floats */
     PACK_BLOCK = 64,
-    LONG_ROW = 1024,       /* floats between rows, from where on more than a few compete for the same sets of the L1 cache */
-    EVEN_ROW = 256,        /* rows of a multiple of so many floats do, a little */
-    STAGGER = 16           /* floats between gathered rows against that */
+    LONG_ROW = 1024, /* floats between rows, from where on more than a few compete for the same sets of the L1 cache */
+    EVEN_ROW = 256,  /* rows of a multiple of so many floats do, a little */
+    STAGGER = 16     /* floats between gathered rows against that */
 };
 
 /* How the work is cut: into tiles of the result, one a task, and within a tile into steps over the depth. */
@@ -124,7 +124,8 @@ bool ra_panels_work(const ra_conv *conv, int32_t n, int32_t workers, size_t *byt
     return ra_conv_bytes(whole, ra_line(MOST_ROWS * (size_t)scratch_row(&plan)), workers, bytes);
 }
 
-/* Panel p of a group, row (tap, channel), column j: the weight of output channel 32 p + j. In blocks that stay in the L1 cache. */
+/* Panel p of a group, row (tap, channel), column j: the weight of output channel 32 p + j. In blocks that stay in the
+ * L1 cache. */
 void ra_panels_pack_one(const ra_conv *conv, const float *filter, int32_t panel, float *packed)
 {
     int64_t depth = ra_conv_taps(conv) * (conv->in_c / conv->groups);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Convolution strip by strip: a task computes some rows of the output. It first copies the rows of the image that these need, with
- * zeros around, unless there is no padding; then a row of outputs is a product whose left operand is made of segments of the strip,
- * one for each tap or, where a row of the kernel is contiguous, for each row of the kernel. Nothing is gathered.
+ * Convolution strip by strip: a task computes some rows of the output. It first copies the rows of the image that these
+ * need, with zeros around, unless there is no padding; then a row of outputs is a product whose left operand is made of
+ * segments of the strip, one for each tap or, where a row of the kernel is contiguous, for each row of the kernel.
+ * Nothing is gathered.
  */
 #include "kernels/conv_forms_internal.h"
 
@@ -10,12 +11,12 @@
 
 enum {
     MOST_TAPS = 64,
-    LEAST_WIDTH = 12,       /* of the output, but in groups */
+    LEAST_WIDTH = 12, /* of the output, but in groups */
     STRIP_FLOATS = 48 << 10,
-    STEP_DEPTH = 768,       /* of the products between two visits to the result, */
-    SHORT_DEPTH = 128,      /* with short sums */
-    TASKS = 16,             /* wanted */
-    LONG_PIXEL = 512,       /* floats between pixels, from where on they compete for the same sets of the L1 cache */
+    STEP_DEPTH = 768,  /* of the products between two visits to the result, */
+    SHORT_DEPTH = 128, /* with short sums */
+    TASKS = 16,        /* wanted */
+    LONG_PIXEL = 512,  /* floats between pixels, from where on they compete for the same sets of the L1 cache */
     STAGGER = 16,
     PART_UNIT = 64 /* channels: whole vectors at every level, and long enough to copy */
 };

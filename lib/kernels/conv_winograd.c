@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Winograd's minimal filtering for 3x3 kernels with stride 1: the image is cut into overlapping windows of `size` x `size`
- * pixels, window and filter are transformed, and each of the size^2 transformed values is a product over the channels of its
- * own; what comes back is a tile of (size - 2)^2 outputs. A task does some tiles for some output channels, all in the L2
- * cache but for the filters.
+ * Winograd's minimal filtering for 3x3 kernels with stride 1: the image is cut into overlapping windows of `size` x
+ * `size` pixels, window and filter are transformed, and each of the size^2 transformed values is a product over the
+ * channels of its own; what comes back is a tile of (size - 2)^2 outputs. A task does some tiles for some output
+ * channels, all in the L2 cache but for the filters.
  */
 #include "kernels/conv_forms_internal.h"
 
@@ -19,10 +19,10 @@ enum {
 };
 
 typedef struct winograd_plan {
-    int32_t tile, size;            /* of the result, of the image's window */
-    int32_t tiles_w;               /* in a row of tiles */
-    int64_t tiles;                 /* of all images */
-    int32_t block, columns;        /* tiles and output channels of a task */
+    int32_t tile, size;     /* of the result, of the image's window */
+    int32_t tiles_w;        /* in a row of tiles */
+    int64_t tiles;          /* of all images */
+    int32_t block, columns; /* tiles and output channels of a task */
     int32_t blocks, column_parts;
 } winograd_plan;
 
@@ -67,7 +67,8 @@ static winograd_plan make_plan(const ra_conv *conv, ra_conv_form form, int32_t n
     return plan;
 }
 
-/* Rows of the transformed input, apart from each other so that they do not compete for the same sets of the L1 cache. */
+/* Rows of the transformed input, apart from each other so that they do not compete for the same sets of the L1 cache.
+ */
 static int64_t input_row(const ra_conv *conv)
 {
     return conv->in_c + (conv->in_c % 256 == 0 ? 16 : 0);
@@ -168,8 +169,7 @@ static void transform_input(const winograd_job *job, int64_t index, float *v, in
         for (int32_t j = 0; j < size; j++) {
             int32_t y = place.y - conv->pad_top + i, x = place.x - conv->pad_left + j;
             bool inside = y >= 0 && y < conv->in_h && x >= 0 && x < conv->in_w;
-            pixels[i * size + j] =
-                inside ? image + ((int64_t)y * conv->in_w + x) * conv->in_c : job->zeros;
+            pixels[i * size + j] = inside ? image + ((int64_t)y * conv->in_w + x) * conv->in_c : job->zeros;
         }
     (job->plan.tile == 2 ? job->micro->winograd2_input : job->micro->winograd4_input)(conv->in_c, pixels, v, v_step);
 }
@@ -192,9 +192,9 @@ static void transform_output(const winograd_job *job, int64_t index, const float
         y[i] = inside ? result->y + pixel * result->y_row + channel : NULL;
         addend[i] = inside && result->addend ? result->addend + pixel * addend_row + channel : NULL;
     }
-    (tile == 2 ? job->micro->winograd2_output : job->micro->winograd4_output)(
-        columns, m, m_step, result->bias ? result->bias + channel : NULL, result->addend ? addend : NULL, result->relu,
-        y);
+    (tile == 2 ? job->micro->winograd2_output
+               : job->micro->winograd4_output)(columns, m, m_step, result->bias ? result->bias + channel : NULL,
+                                               result->addend ? addend : NULL, result->relu, y);
     if (!ra_conv_has_more(result))
         return;
     int32_t width = ra_min(tile, conv->out_w - place.x);

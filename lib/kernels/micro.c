@@ -16,7 +16,8 @@ enum { ROWS = 6, VECTORS = 4 };
 #else
 enum { ROWS = 4, VECTORS = 2 };
 #endif
-/* One pointer serves three rows, as processors add a multiple of a register to an address: more pointers do not fit the registers. */
+/* One pointer serves three rows, as processors add a multiple of a register to an address: more pointers do not fit the
+ * registers. */
 enum { WIDTH = VECTORS * RA_LANES, BASES = (ROWS + 2) / 3 };
 
 /* The left operand of one micro-tile. */
@@ -42,65 +43,100 @@ typedef struct finish {
     int64_t fetch_step;
 } finish;
 
-RA_INLINE void tile(int rows, int vectors, const segments *left, const float *w, const finish *end)
+/* What follows the products of a micro-tile, in registers. */
+RA_INLINE void finish_tile(int rows, int vectors, const finish *end, ra_vec (*sum)[VECTORS])
 {
-    const int64_t depth = left->depth, a_row = left->row, a_step = left->step;
-    ra_vec sum[ROWS][VECTORS];
-    RA_UNROLL for (int i = 0; i < rows; i++)
-        RA_UNROLL for (int j = 0; j < vectors; j++)
-            sum[i][j] = ra_splat(0);
-    const float *fetch = end->fetch;
-    const int64_t fetch_step = end->fetch_step;
-    for (int32_t s = 0; s < left->count; s++) {
-        const float *a[BASES];
-        RA_UNROLL for (int i = 0; i < (rows + 2) / 3; i++)
-            a[i] = left->a + left->offsets[s] + 3 * i * a_row;
-        for (int64_t l = 0; l < depth; l++, w += RA_PANEL, fetch += fetch_step) {
-            RA_FETCH(fetch);
-            ra_vec right[VECTORS];
-            RA_UNROLL for (int j = 0; j < vectors; j++)
-                right[j] = ra_load(w + j * RA_LANES);
-            RA_UNROLL for (int i = 0; i < rows; i++) {
-                ra_vec value = ra_splat(a[i / 3][i % 3 * a_row]);
-                RA_UNROLL for (int j = 0; j < vectors; j++)
-                    sum[i][j] = ra_mul_add(sum[i][j], value, right[j]);
-            }
-            RA_UNROLL for (int i = 0; i < (rows + 2) / 3; i++)
-                a[i] += a_step;
+    float *c = end->c;
+    if (end->add) {
+        RA_UNROLL
+        for (int i = 0; i < rows; i++) {
+            RA_UNROLL
+            for (int j = 0; j < vectors; j++)
+                sum[i][j] = ra_add(ra_load(c + i * end->c_row + j * RA_LANES), sum[i][j]);
         }
     }
-    float *c = end->c;
-    if (end->add)
-        RA_UNROLL for (int i = 0; i < rows; i++)
-            RA_UNROLL for (int j = 0; j < vectors; j++)
-                sum[i][j] = ra_add(ra_load(c + i * end->c_row + j * RA_LANES), sum[i][j]);
-    if (end->bias)
-        RA_UNROLL for (int j = 0; j < vectors; j++) {
+    if (end->bias) {
+        RA_UNROLL
+        for (int j = 0; j < vectors; j++) {
             ra_vec bias = ra_load(end->bias + j * RA_LANES);
-            RA_UNROLL for (int i = 0; i < rows; i++)
+            RA_UNROLL
+            for (int i = 0; i < rows; i++)
                 sum[i][j] = ra_add(sum[i][j], bias);
         }
-    if (end->addend)
-        RA_UNROLL for (int i = 0; i < rows; i++)
-            RA_UNROLL for (int j = 0; j < vectors; j++)
+    }
+    if (end->addend) {
+        RA_UNROLL
+        for (int i = 0; i < rows; i++) {
+            RA_UNROLL
+            for (int j = 0; j < vectors; j++)
                 sum[i][j] = ra_add(sum[i][j], ra_load(end->addend + i * end->addend_row + j * RA_LANES));
-    if (end->relu)
-        RA_UNROLL for (int i = 0; i < rows; i++)
-            RA_UNROLL for (int j = 0; j < vectors; j++)
+        }
+    }
+    if (end->relu) {
+        RA_UNROLL
+        for (int i = 0; i < rows; i++) {
+            RA_UNROLL
+            for (int j = 0; j < vectors; j++)
                 sum[i][j] = ra_rectify(sum[i][j]);
-    if (end->second != c)
-        RA_UNROLL for (int i = 0; i < rows; i++)
-            RA_UNROLL for (int j = 0; j < vectors; j++)
+        }
+    }
+    if (end->second != c) {
+        RA_UNROLL
+        for (int i = 0; i < rows; i++) {
+            RA_UNROLL
+            for (int j = 0; j < vectors; j++)
                 ra_store(c + i * end->c_row + j * RA_LANES, sum[i][j]);
+        }
+    }
     if (!end->second)
         return;
-    RA_UNROLL for (int j = 0; j < vectors; j++) {
+    RA_UNROLL
+    for (int j = 0; j < vectors; j++) {
         ra_vec scale = ra_load(end->scale + j * RA_LANES), shift = ra_load(end->shift + j * RA_LANES);
-        RA_UNROLL for (int i = 0; i < rows; i++) {
+        RA_UNROLL
+        for (int i = 0; i < rows; i++) {
             ra_vec second = ra_mul_add(shift, sum[i][j], scale);
             ra_store(end->second + i * end->second_row + j * RA_LANES, end->second_relu ? ra_rectify(second) : second);
         }
     }
+}
+
+RA_INLINE void tile(int rows, int vectors, const segments *left, const float *w, const finish *end)
+{
+    const int64_t depth = left->depth, a_row = left->row, a_step = left->step;
+    ra_vec sum[ROWS][VECTORS];
+    RA_UNROLL
+    for (int i = 0; i < rows; i++) {
+        RA_UNROLL
+        for (int j = 0; j < vectors; j++)
+            sum[i][j] = ra_splat(0);
+    }
+    const float *fetch = end->fetch;
+    const int64_t fetch_step = end->fetch_step;
+    for (int32_t s = 0; s < left->count; s++) {
+        const float *a[BASES];
+        RA_UNROLL
+        for (int i = 0; i < (rows + 2) / 3; i++)
+            a[i] = left->a + left->offsets[s] + 3 * i * a_row;
+        for (int64_t l = 0; l < depth; l++, w += RA_PANEL, fetch += fetch_step) {
+            RA_FETCH(fetch);
+            ra_vec right[VECTORS];
+            RA_UNROLL
+            for (int j = 0; j < vectors; j++)
+                right[j] = ra_load(w + j * RA_LANES);
+            RA_UNROLL
+            for (int i = 0; i < rows; i++) {
+                ra_vec value = ra_splat(a[i / 3][i % 3 * a_row]);
+                RA_UNROLL
+                for (int j = 0; j < vectors; j++)
+                    sum[i][j] = ra_mul_add(sum[i][j], value, right[j]);
+            }
+            RA_UNROLL
+            for (int i = 0; i < (rows + 2) / 3; i++)
+                a[i] += a_step;
+        }
+    }
+    finish_tile(rows, vectors, end, sum);
 }
 
 #define TILE(rows)                                                                                                     \
@@ -132,12 +168,12 @@ TILE(14)
 
 typedef void tile_fn(int vectors, const segments *left, const float *w, const finish *end);
 static tile_fn *const tiles[ROWS + 1] = {
-    NULL,    tile_1,  tile_2,  tile_3,  tile_4,
+    NULL,   tile_1, tile_2, tile_3,  tile_4,
 #if RA_LANES > 4 || defined(__aarch64__) && !defined(RA_PORTABLE)
-    tile_5,  tile_6,
+    tile_5, tile_6,
 #endif
 #if RA_LANES == 16
-    tile_7,  tile_8,  tile_9,  tile_10, tile_11, tile_12, tile_13, tile_14,
+    tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14,
 #endif
 };
 
@@ -161,8 +197,8 @@ static void narrow_tile(int rows, int32_t columns, const segments *left, const f
         }
 }
 
-/* The first two blocks of rows fetch one half of the next panel each; a single block every other line of it, as caches fetch
- * lines in pairs. */
+/* The first two blocks of rows fetch one half of the next panel each; a single block every other line of it, as caches
+ * fetch lines in pairs. */
 static void set_fetch(finish *end, const float *next, int64_t depth, int64_t block, int64_t blocks)
 {
     end->fetch = end->c;
@@ -241,7 +277,7 @@ static void pack_transposed(int64_t rows, int64_t depth, const float *source, in
     }
 }
 
-#define RA_TEXT(level) #level
+#define RA_TEXT(level)       #level
 #define RA_LEVEL_TEXT(level) RA_TEXT(level)
 
 const ra_micro RA_LEVELED(ra_micro) = {

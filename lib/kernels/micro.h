@@ -10,18 +10,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Packed weights are panels of so many columns: panel p holds the columns from RA_PANEL * p on, row by row of the depth,
- * with zeros for columns that are not there. */
+/* Packed weights are panels of so many columns: panel p holds the columns from RA_PANEL * p on, row by row of the
+ * depth, with zeros for columns that are not there. */
 #define RA_PANEL 32
 
-/* c (rows x columns) = a (rows x depth) * panels, where a row of a may come in several segments, or with `add` c + a * panels; then + bias, + addend (where not NULL),
- * then max(0, .) if relu; then second = c * scale + shift, and max(0, .) if second_relu. Rows of a, c, addend and second are
- * a_row, c_row, addend_row and second_row floats apart. */
+/* c (rows x columns) = a (rows x depth) * panels, where a row of a may come in several segments, or with `add` c + a *
+ * panels; then + bias, + addend (where not NULL), then max(0, .) if relu; then second = c * scale + shift, and max(0,
+ * .) if second_relu. Rows of a, c, addend and second are a_row, c_row, addend_row and second_row floats apart. */
 typedef struct ra_product {
     int64_t rows, depth; /* depth: of a segment */
     int32_t columns;
-    int32_t segments;         /* 0: one, at `a` itself; */
-    const int64_t *offsets;   /* else where each segment begins, in floats from `a` on */
+    int32_t segments;       /* 0: one, at `a` itself; */
+    const int64_t *offsets; /* else where each segment begins, in floats from `a` on */
     bool add, relu;
     const float *a;
     int64_t a_row;
@@ -40,8 +40,9 @@ typedef struct ra_product {
     bool second_relu;
 } ra_product;
 
-/* In place: y = 1 / (1 + exp(-y)) if sigmoid, then trunk * (plus + y) where there is a trunk; then where there is one, second = y *
- * scale + shift, and max(0, .) if second_relu; second may be y. Rows are y_row, trunk_row and second_row floats apart. */
+/* In place: y = 1 / (1 + exp(-y)) if sigmoid, then trunk * (plus + y) where there is a trunk; then where there is one,
+ * second = y * scale + shift, and max(0, .) if second_relu; second may be y. Rows are y_row, trunk_row and second_row
+ * floats apart. */
 typedef struct ra_finishing {
     int64_t rows;
     int32_t columns;
@@ -53,10 +54,10 @@ typedef struct ra_finishing {
 } ra_finishing;
 
 /*
- * One row of a convolution in groups of `group` input and output channels, a divisor of the vector's length that ra_micro.lanes
- * names: for each pixel p, tap t and channel c, y[p * y_row + c] = bias[c] + the sum over t and i < group of
- * x[p * x_row + offsets[t] + c - c % group + i] * weight(t, i, c), then max(0, .) if relu. The weights are in the order (vector of
- * channels, t, i, channel in the vector).
+ * One row of a convolution in groups of `group` input and output channels, a divisor of the vector's length that
+ * ra_micro.lanes names: for each pixel p, tap t and channel c, y[p * y_row + c] = bias[c] + the sum over t and i <
+ * group of x[p * x_row + offsets[t] + c - c % group + i] * weight(t, i, c), then max(0, .) if relu. The weights are in
+ * the order (vector of channels, t, i, channel in the vector).
  */
 typedef struct ra_lanes {
     int32_t pixels, channels, group, taps;
@@ -69,23 +70,23 @@ typedef struct ra_lanes {
     int64_t y_row;
 } ra_lanes;
 
-/* Winograd's minimal filtering F(2x2, 3x3) and F(4x4, 3x3) (Lavin and Gray, CVPR 2016): a tile of `tile` x `tile` outputs
- * comes from (tile + 2)^2 inputs by as many products. Channels are a multiple of RA_WINOGRAD_UNIT. */
+/* Winograd's minimal filtering F(2x2, 3x3) and F(4x4, 3x3) (Lavin and Gray, CVPR 2016): a tile of `tile` x `tile`
+ * outputs comes from (tile + 2)^2 inputs by as many products. Channels are a multiple of RA_WINOGRAD_UNIT. */
 #define RA_WINOGRAD_UNIT 16
 #define RA_WINOGRAD_MOST 6 /* the largest tile + 2 */
 
 /* v[i * v_step + channel] for the transformed inputs i, from the pixels that x points to. */
 typedef void ra_winograd_input(int32_t channels, const float *const *x, float *v, int64_t v_step);
-/* The outputs of a tile from m[i * m_step + channel], finished as in ra_product. y[i] NULL: outside the image; addend NULL or
- * as many pointers. */
+/* The outputs of a tile from m[i * m_step + channel], finished as in ra_product. y[i] NULL: outside the image; addend
+ * NULL or as many pointers. */
 typedef void ra_winograd_output(int32_t channels, const float *m, int64_t m_step, const float *bias,
                                 const float *const *addend, bool relu, float *const *y);
 
 typedef struct ra_micro {
     const char *name;
     void (*product)(const ra_product *product);
-    /* Packs a transposed left operand: source[l * source_row + i] is its element (i, l). packed: as many floats as the rows, rounded
-     * up to `rows`, times the depth. */
+    /* Packs a transposed left operand: source[l * source_row + i] is its element (i, l). packed: as many floats as the
+     * rows, rounded up to `rows`, times the depth. */
     void (*pack_transposed)(int64_t rows, int64_t depth, const float *source, int64_t source_row, float *packed);
     int32_t rows; /* of a micro-tile */
     void (*finish)(const ra_finishing *finishing);

@@ -8,9 +8,9 @@
 #include "kernels/micro.h"
 #include "kernels/vector.h"
 
-#define RA_PASTE_NAME(name, level) name##_##level
+#define RA_PASTE_NAME(name, level)  name##_##level
 #define RA_PASTE_LEVEL(name, level) RA_PASTE_NAME(name, level)
-#define RA_LEVELED(name) RA_PASTE_LEVEL(name, RA_LEVEL)
+#define RA_LEVELED(name)            RA_PASTE_LEVEL(name, RA_LEVEL)
 
 void RA_LEVELED(ra_finish)(const ra_finishing *f);
 void RA_LEVELED(ra_lane_groups)(const ra_lanes *lanes);

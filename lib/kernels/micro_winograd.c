@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Winograd's transforms, compiled once for each CPU level. The matrices are those of Lavin and Gray (CVPR 2016), with the
- * points 0, 1, -1, 2, -2. Vectors run over channels.
+ * Winograd's transforms, compiled once for each CPU level. The matrices are those of Lavin and Gray (CVPR 2016), with
+ * the points 0, 1, -1, 2, -2. Vectors run over channels.
  */
 #include "kernels/micro_levels.h"
 
@@ -58,21 +58,25 @@ RA_INLINE void input_tile(int tile, int32_t channels, const float *const *x, flo
     const int size = tile + 2;
     for (int32_t c = 0; c < channels; c += RA_LANES) {
         ra_vec d[RA_WINOGRAD_MOST * RA_WINOGRAD_MOST];
-        RA_UNROLL for (int j = 0; j < size; j++) {
-            RA_UNROLL for (int i = 0; i < size; i++)
+        RA_UNROLL
+        for (int j = 0; j < size; j++) {
+            RA_UNROLL
+            for (int i = 0; i < size; i++)
                 d[i * size + j] = ra_load(x[i * size + j] + c);
             if (tile == 2)
                 input2(d + j, size, d + j);
             else
                 input4(d + j, size, d + j);
         }
-        RA_UNROLL for (int i = 0; i < size; i++) {
+        RA_UNROLL
+        for (int i = 0; i < size; i++) {
             ra_vec row[RA_WINOGRAD_MOST];
             if (tile == 2)
                 input2(d + i * size, 1, row);
             else
                 input4(d + i * size, 1, row);
-            RA_UNROLL for (int j = 0; j < size; j++)
+            RA_UNROLL
+            for (int j = 0; j < size; j++)
                 ra_store(v + (i * size + j) * v_step + c, row[j]);
         }
     }
@@ -84,9 +88,11 @@ RA_INLINE void output_tile(int tile, int32_t channels, const float *m, int64_t m
     const int size = tile + 2;
     for (int32_t c = 0; c < channels; c += RA_LANES) {
         ra_vec half[4 * RA_WINOGRAD_MOST];
-        RA_UNROLL for (int j = 0; j < size; j++) {
+        RA_UNROLL
+        for (int j = 0; j < size; j++) {
             ra_vec column[RA_WINOGRAD_MOST];
-            RA_UNROLL for (int i = 0; i < size; i++)
+            RA_UNROLL
+            for (int i = 0; i < size; i++)
                 column[i] = ra_load(m + (i * size + j) * m_step + c);
             if (tile == 2)
                 output2(column, 1, half + j, size);
@@ -94,13 +100,15 @@ RA_INLINE void output_tile(int tile, int32_t channels, const float *m, int64_t m
                 output4(column, 1, half + j, size);
         }
         ra_vec offset = bias ? ra_load(bias + c) : ra_splat(0);
-        RA_UNROLL for (int i = 0; i < tile; i++) {
+        RA_UNROLL
+        for (int i = 0; i < tile; i++) {
             ra_vec row[4];
             if (tile == 2)
                 output2(half + i * size, 1, row, 1);
             else
                 output4(half + i * size, 1, row, 1);
-            RA_UNROLL for (int j = 0; j < tile; j++) {
+            RA_UNROLL
+            for (int j = 0; j < tile; j++) {
                 float *target = y[i * tile + j];
                 if (!target)
                     continue;

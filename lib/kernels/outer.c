@@ -5,8 +5,8 @@
 
 #include "kernels/conv_forms_internal.h"
 
-/* So many rows of both operands are packed and multiplied at a time: they stay in the L2 cache, and sums are short enough not to
- * round much. */
+/* So many rows of both operands are packed and multiplied at a time: they stay in the L2 cache, and sums are short
+ * enough not to round much. */
 enum { DEPTH = 256, COLUMNS = 512 };
 
 static int64_t smaller(int64_t a, int64_t b)

@@ -11,8 +11,8 @@
 /* Floats of scratch. */
 size_t ra_outer_scratch(int64_t rows, int64_t columns);
 
-/* c (rows x columns, row stride c_row) = beta * c + transposed a (depth x rows, row stride a_row) * b (depth x columns, row stride
- * b_row); beta is 0 or 1. Single-threaded. */
+/* c (rows x columns, row stride c_row) = beta * c + transposed a (depth x rows, row stride a_row) * b (depth x columns,
+ * row stride b_row); beta is 0 or 1. Single-threaded. */
 void ra_outer_product(int64_t rows, int64_t columns, int64_t depth, const float *a, int64_t a_row, const float *b,
                       int64_t b_row, float beta, float *c, int64_t c_row, float *scratch);
 

@@ -41,7 +41,8 @@ double ra_micro_peak(resattn_context *context)
     for (int32_t round = 0; round < ROUNDS; round++) {
         int64_t begin = ra_nanoseconds();
         ra_parallel_workers(context, run_products, memory);
-        double time = 1e-9 * (double)(ra_nanoseconds() - begin), products = (double)workers * TASK_RUNS * ROWS * DEPTH * RA_PANEL;
+        double time = 1e-9 * (double)(ra_nanoseconds() - begin),
+               products = (double)workers * TASK_RUNS * ROWS * DEPTH * RA_PANEL;
         if (time > 0 && products / time > best)
             best = products / time;
     }
