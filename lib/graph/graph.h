@@ -33,6 +33,7 @@ struct ra_node {
     int32_t saved;    /* storage number, -1 for none */
     /* Filled by ra_memory_bind(). */
     const float **in;
+    const float **backward_in; /* what `in` is when backward runs */
     float **din;
     float *out, *dout, *second_out;
     void *saved_memory;
@@ -47,6 +48,8 @@ typedef struct ra_node_value {
     int32_t whole, channel;
     int32_t row; /* floats between its pixels */
     int32_t storage, gradient_storage; /* -1 for none */
+    /* Training: the node before whose backward pass the value is made once more, and where; -1 for values that are kept. */
+    int32_t redo, again;
 } ra_node_value;
 
 typedef struct ra_name {

@@ -18,7 +18,7 @@ static int32_t new_value(ra_program *program, ra_shape shape, int32_t producer)
         return -1;
     program->values[program->value_count] =
         (ra_node_value){
-        .shape = shape, .producer = producer, .whole = -1, .row = shape.c, .storage = -1, .gradient_storage = -1};
+        .shape = shape, .producer = producer, .whole = -1, .row = shape.c, .storage = -1, .gradient_storage = -1, .redo = -1, .again = -1};
     return program->value_count++;
 }
 
@@ -28,6 +28,7 @@ void ra_node_free(resattn_context *context, ra_node *node)
     ra_free(context, (void *)node->op.in_shape);
     ra_free(context, node->accumulate);
     ra_free(context, (void *)node->in);
+    ra_free(context, (void *)node->backward_in);
     ra_free(context, node->din);
 }
 
@@ -40,8 +41,9 @@ static bool fill_node(tree_lowering *lowering, ra_node *node, const int32_t *inp
     node->op.in_shape = shapes;
     node->accumulate = ra_alloc(program->context, room, sizeof *node->accumulate);
     node->in = ra_alloc(program->context, room, sizeof *node->in);
+    node->backward_in = ra_alloc(program->context, room, sizeof *node->backward_in);
     node->din = ra_alloc(program->context, room, sizeof *node->din);
-    if (!node->inputs || !shapes || !node->accumulate || !node->in || !node->din)
+    if (!node->inputs || !shapes || !node->accumulate || !node->in || !node->backward_in || !node->din)
         return false;
     for (size_t i = 0; i < count; i++) {
         node->inputs[i] = inputs[i];

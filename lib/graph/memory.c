@@ -3,6 +3,8 @@
  * The memory plan. Problem: every value, every gradient and every piece saved for backward is in use from one time to another
  * (graph.h says what time is); find a place for each in one arena so that no two in use at once overlap, in little memory.
  *
+ * What backward reads is kept from the forward pass until then, unless it is cheap to make once more (batch norm, a third of all).
+ *
  * First storages are made: what can be computed in place shares one. Then they are placed, largest first, each at the
  * lowest offset where it meets nothing placed before whose time overlaps. The answer depends on the program only.
  */
@@ -70,6 +72,54 @@ static void find_last_reads(planner *plan)
         if ((flags & RA_READS_OUTPUT) && plan->last_read[node->output] < backward)
             plan->last_read[node->output] = backward;
     }
+}
+
+/*
+ * Values that backward reads but that are cheap to make once more are forgotten in between: `last_read` is then the last time in
+ * the forward pass, and `redo` says when they are made again. What they are made of must not be such a value itself.
+ */
+static void find_redone(planner *plan)
+{
+    ra_program *program = plan->program;
+    for (int32_t i = 0; i < program->node_count; i++) {
+        const ra_node *node = &program->nodes[i];
+        ra_node_value *value = &program->values[node->output];
+        int32_t source = program->values[node->inputs[0]].producer;
+        if (!node->op.kind->recompute || value->kept || (source >= 0 && program->nodes[source].op.kind->recompute))
+            continue;
+        int32_t last = i, redo = -1;
+        for (int32_t j = i + 1; j < program->node_count; j++)
+            for (int32_t k = 0; k < program->nodes[j].op.input_count; k++)
+                if (program->nodes[j].inputs[k] == node->output) {
+                    last = j;
+                    redo = program->nodes[j].op.kind->flags & RA_READS_INPUTS ? j : redo;
+                }
+        value->redo = redo;
+        if (redo >= 0)
+            plan->last_read[node->output] = last;
+    }
+}
+
+/* The places of values that are made again: from the first to the last of their readers in backward. */
+static bool plan_redone(planner *plan)
+{
+    ra_program *program = plan->program;
+    for (int32_t v = 0; v < program->value_count; v++) {
+        ra_node_value *value = &program->values[v];
+        size_t bytes;
+        int32_t first = value->redo;
+        if (first < 0)
+            continue;
+        for (int32_t i = value->redo; i > value->producer; i--)
+            for (int32_t k = 0; k < program->nodes[i].op.input_count; k++)
+                if (program->nodes[i].inputs[k] == v && (program->nodes[i].op.kind->flags & RA_READS_INPUTS))
+                    first = i;
+        if (!value_bytes(plan, v, &bytes) ||
+            (value->again = new_storage(program, bytes, backward_time(program, value->redo),
+                                        backward_time(program, first))) < 0)
+            return false;
+    }
+    return true;
 }
 
 static bool appears_once(const ra_node *node, int32_t value)
@@ -353,7 +403,9 @@ resattn_status ra_memory_plan(ra_program *program, int32_t batch, int32_t worker
     program->slice = program->training ? batch : inference_slice(program, batch);
     planner plan = {.program = program, .batch = program->slice, .last_read = numbers, .next_sharer = numbers + count};
     find_last_reads(&plan);
-    bool fits = plan_values(&plan) && (!program->training || plan_gradients(&plan)) && plan_saved(&plan, workers) &&
+    if (program->training)
+        find_redone(&plan);
+    bool fits = plan_values(&plan) && (!program->training || (plan_redone(&plan) && plan_gradients(&plan))) && plan_saved(&plan, workers) &&
                 place_all(program);
     ra_free(program->context, numbers);
     return fits ? RESATTN_OK : resattn_last_status();
@@ -378,6 +430,9 @@ void ra_memory_bind(ra_program *program, char *arena)
         ra_node *node = &program->nodes[i];
         for (int32_t k = 0; k < node->op.input_count; k++) {
             node->in[k] = ra_value_data(program, arena, node->inputs[k]);
+            int32_t again = program->values[node->inputs[k]].again;
+            node->backward_in[k] =
+                again < 0 ? node->in[k] : (const float *)(const void *)(arena + program->storages[again].offset);
             node->din[k] = program->values[node->inputs[k]].wants_gradient
                                ? ra_value_gradient(program, arena, node->inputs[k])
                                : NULL;

@@ -56,6 +56,16 @@ void ra_program_forward(const ra_execution *execution)
     }
 }
 
+/* The producer's own input is kept. */
+static void recompute(const ra_execution *execution, int32_t value, const float *target)
+{
+    int32_t producer = execution->program->values[value].producer;
+    const ra_node *node = &execution->program->nodes[producer];
+    ra_run run = prepare(execution, producer);
+    run.out = (float *)target;
+    node->op.kind->recompute(&node->op, &run);
+}
+
 void ra_program_backward(const ra_execution *execution)
 {
     const ra_program *program = execution->program;
@@ -63,7 +73,11 @@ void ra_program_backward(const ra_execution *execution)
         const ra_node *node = &program->nodes[i];
         if (!node->dout || !program->values[node->output].wants_gradient)
             continue;
+        for (int32_t k = 0; k < node->op.input_count; k++)
+            if (program->values[node->inputs[k]].redo == i)
+                recompute(execution, node->inputs[k], node->backward_in[k]);
         ra_run run = prepare(execution, i);
+        run.in = node->backward_in;
         node->op.kind->backward(&node->op, &run);
     }
 }

@@ -193,6 +193,15 @@ static void forward(const ra_op *op, const ra_run *run)
     ra_parallel_ranges(run->context, affine_range, &affine, pixels_of(op, run->n), ra_range_step(affine.c));
 }
 
+static void recompute(const ra_op *op, const ra_run *run)
+{
+    norm_job job = training_job(op, run);
+    for (int64_t j = 0; j < job.c; j++)
+        set_affine(&job, j);
+    affine_job affine = {.run = run, .c = job.c, .weight = job.scale, .bias = job.shift, .relu = op->fused_relu};
+    ra_parallel_ranges(run->context, affine_range, &affine, job.pixels, ra_range_step(affine.c));
+}
+
 /* ---- backward ---- */
 
 static void products_of_chunk(void *data, int64_t begin, int64_t end)
@@ -279,6 +288,7 @@ static const ra_op_kind batch_norm_op = {.name = "batch_norm",
                                          .work = op_work,
                                          .check = op_check,
                                          .forward = forward,
+                                         .recompute = recompute,
                                          .backward = backward};
 
 static bool infer(resattn_layer *layer)

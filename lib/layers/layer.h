@@ -233,6 +233,9 @@ struct ra_op_kind {
     /* Checks that can only be made for a given run, such as too few values for statistics; before anything ran. NULL: none. */
     bool (*check)(const ra_op *op, int32_t n, bool training);
     void (*forward)(const ra_op *op, const ra_run *run);
+    /* Training: makes run->out once more, the same bits, from the inputs and what was saved. For operations that cost little beside
+     * those that read their output in backward: it is then not kept. NULL: it is. */
+    void (*recompute)(const ra_op *op, const ra_run *run);
     /* Fills or adds to din[i] and the gradients of the layer's parameters. NULL for inference-only operations. */
     void (*backward)(const ra_op *op, const ra_run *run);
     /* RA_IS_CONV: the convolution that this operation is. In inference its weights are packed in the form ra_op.form. */
