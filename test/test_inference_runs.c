@@ -13,7 +13,7 @@
 
 /* Of images of SIDE the library runs two at once, of LARGE_SIDE one: the values of the widest map of more leave the
  * cache. */
-enum { CHANNELS = 16, SIDE = 128, LARGE_SIDE = 160, BATCH = 5 };
+enum { CHANNELS = 16, SIDE = 144, LARGE_SIDE = 192, BATCH = 5 };
 
 static resattn_context *context;
 

@@ -267,7 +267,7 @@ START_TEST(attention_56_sizes)
 }
 END_TEST
 
-enum { STEPS = 4, BATCH = 4, SIZE = 64 };
+enum { STEPS = 6, BATCH = 4, SIZE = 64 };
 
 /* Some steps on one batch of noise; the losses before each of them. */
 static void train(int32_t threads, double *losses)

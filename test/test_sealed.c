@@ -11,7 +11,7 @@
 #include "wrong.h"
 
 /* A side for each form of a 3x3 convolution: Winograd on tiles of 4x4, of 2x2, and none. */
-enum { SIDE4 = 24, SIDE2 = 12, SIDE0 = 6, CHANNELS = 16 };
+enum { SIDE4 = 24, SIDE2 = 12, SIDE0 = 6, CHANNELS = 32 };
 
 static test_heap heap;
 static resattn_context *context;
