@@ -23,7 +23,8 @@ RESATTN_API resattn_status resattn_softmax_cross_entropy(resattn_session *sessio
 /*
  * Stochastic gradient descent: g = gradient + weight_decay * w; v = momentum * v + g; w = w - rate * v, or with Nesterov's
  * momentum w = w - rate * (g + momentum * v), as in PyTorch. Statistics are left alone. Attributes: rate (as given),
- * momentum (0.9), nesterov (0), weight_decay (0), decay_vectors (1; 0: no weight decay for biases and batch norms).
+ * momentum (0.9), nesterov (0), weight_decay (0), decay_vectors (1; 0: no weight decay for biases and batch norms), clip_norm (0,
+ * see resattn_optimizer_step()).
  * The optimizer holds a share of the network. Returns an owned optimizer, or NULL: INVALID_ARGUMENT, OUT_OF_MEMORY. Since 0.9.
  */
 RESATTN_API resattn_optimizer *resattn_sgd_new(resattn_network *network, double rate);
@@ -36,9 +37,21 @@ RESATTN_API resattn_status resattn_optimizer_set_real(resattn_optimizer *optimiz
 RESATTN_API resattn_status resattn_optimizer_get_real(const resattn_optimizer *optimizer, const char *attribute,
                                                       double *value);
 
-/* Changes all parameters by their gradients. Errors: INVALID_ARGUMENT, WRONG_STATE before the first backward pass, BUSY.
- * Since 0.9. */
+/*
+ * Changes all parameters by their gradients. Where clip_norm is not 0, the gradients are scaled together so that their L2 norm is
+ * at most clip_norm (Pascanu et al., ICML 2013); what resattn_network_gradient() shows stays as backward left it. The norm is
+ * accumulated in double and in a fixed order: the same for any number of threads. Errors: INVALID_ARGUMENT, WRONG_STATE before
+ * the first backward pass, BUSY. Since 0.9.
+ */
 RESATTN_API resattn_status resattn_optimizer_step(resattn_optimizer *optimizer);
+
+/*
+ * The L2 norm of the gradients of all trained parameters at the last step, before clipping; NaN for NULL and before the first step.
+ * A step does not stop at gradients that are not finite, and this tells afterwards: one NaN makes the norm NaN and one infinite
+ * number makes it infinite. Without clipping only their own weights become NaN; with it, a norm of NaN scales, and so makes NaN of,
+ * all weights, and an infinite one scales the finite gradients to 0. Since 0.9.
+ */
+RESATTN_API double resattn_optimizer_gradient_norm(const resattn_optimizer *optimizer);
 
 /*
  * Schedules: the learning rate as a function of the number of steps done. Owned; NULL: INVALID_ARGUMENT, OUT_OF_MEMORY.
