@@ -179,6 +179,112 @@ START_TEST(norms_that_are_not_finite)
 }
 END_TEST
 
+/* ---- AdamW ---- */
+
+typedef struct adamw_case {
+    double rate, beta1, beta2, epsilon, decay, decay_vectors, clip;
+} adamw_case;
+
+static const adamw_case adamw_cases[] = {
+    {1e-3, 0.9, 0.999, 1e-8, 0.01, 1, 0}, {1e-2, 0.9, 0.99, 1e-6, 0.3, 0, 0}, {1e-3, 0, 0, 1e-4, 0, 1, 0},
+    {1e-3, 0.5, 0.9999, 1e-3, 0.1, 1, 0}, {1e-2, 0.9, 0.95, 1e-2, 0, 1, 0.3},
+};
+
+/* The formula of the comment in train.h. */
+static void adamw_step(followed *f, const adamw_case *c, resattn_tensor *gradient, double scale, int step)
+{
+    bool decays = c->decay_vectors > 0 || resattn_tensor_rank(gradient) > 1;
+    resattn_tensor_read(gradient, RESATTN_CHANNELS_FIRST, f->buffer, f->count);
+    for (int64_t i = 0; i < f->count; i++) {
+        double g = scale * (double)f->buffer[i], *m = &f->state[0][i], *v = &f->state[1][i];
+        f->value[i] -= decays ? c->rate * c->decay * f->value[i] : 0;
+        *m = c->beta1 * *m + (1 - c->beta1) * g;
+        *v = c->beta2 * *v + (1 - c->beta2) * g * g;
+        f->value[i] -= c->rate * (*m / (1 - pow(c->beta1, step))) / (sqrt(*v / (1 - pow(c->beta2, step))) + c->epsilon);
+    }
+}
+
+static resattn_optimizer *adamw_of(resattn_network *network, const adamw_case *c)
+{
+    resattn_optimizer *optimizer = resattn_adamw_new(network, c->rate);
+    set(optimizer, "beta1", c->beta1);
+    set(optimizer, "beta2", c->beta2);
+    set(optimizer, "epsilon", c->epsilon);
+    set(optimizer, "weight_decay", c->decay);
+    set(optimizer, "decay_vectors", c->decay_vectors);
+    set(optimizer, "clip_norm", c->clip);
+    return optimizer;
+}
+
+/* The network's statistics are no part of a step: those followed stay as they were. */
+START_TEST(adamw_follows_the_formula)
+{
+    const adamw_case *c = &adamw_cases[_i];
+    trained t = train_once(2);
+    followed parameters[PARAMETERS];
+    follow_all(&t, parameters);
+    resattn_optimizer *optimizer = adamw_of(t.network, c);
+    for (int step = 1; step <= STEPS; step++) {
+        if (step > 1)
+            step_back(&t);
+        double norm = reference_norm(&t, parameters), scale = c->clip > 0 && norm > c->clip ? c->clip / norm : 1;
+        for (int32_t p = 0; p < PARAMETERS; p++)
+            if (is_trained(&t, p))
+                adamw_step(&parameters[p], c, resattn_network_gradient(t.network, p), scale, step);
+        ck_assert_int_eq(resattn_optimizer_step(optimizer), RESATTN_OK);
+        for (int32_t p = 0; p < PARAMETERS; p++)
+            if (is_trained(&t, p))
+                compare(&parameters[p], resattn_network_parameter(t.network, p),
+                        resattn_network_parameter_name(t.network, p));
+    }
+    unfollow_all(parameters);
+    resattn_optimizer_free(optimizer);
+    free_trained(&t);
+}
+END_TEST
+
+START_TEST(adamw_refuses)
+{
+    static const struct {
+        const char *name;
+        double initial, good, bad;
+        const char *part;
+    } attributes[] = {
+        {"rate", 0.1, 0, -1, "adamw: rate is -1, expected 0 to 1e+06"},
+        {"beta1", 0.9, 0, 1, "adamw: beta1 is 1, expected at least 0 and less than 1"},
+        {"beta2", 0.999, 0.5, 1, "adamw: beta2 is 1, expected at least 0 and less than 1"},
+        {"epsilon", 1e-8, 1, 1.5, "adamw: epsilon is 1.5, expected 0 to 1"},
+        {"weight_decay", 0.01, 0, -0.5, "adamw: weight_decay is -0.5, expected 0 to 1e+06"},
+        {"decay_vectors", 1, 0, 0.5, "adamw: decay_vectors is 0.5, expected 0 or 1"},
+        {"clip_norm", 0, 5, -5, "adamw: clip_norm is -5, expected 0 to 1e+30"},
+    };
+    resattn_context *context = resattn_context_new(1);
+    resattn_network *network = train_network(context);
+    ck_assert_ptr_null(resattn_adamw_new(network, NAN));
+    resattn_optimizer *optimizer = resattn_adamw_new(network, 0.1);
+    double value = -1;
+    for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++) {
+        const char *name = attributes[i].name;
+        ck_assert_int_eq(resattn_optimizer_get_real(optimizer, name, &value), RESATTN_OK);
+        ck_assert_double_eq(value, attributes[i].initial);
+        expect_error(resattn_optimizer_set_real(optimizer, name, attributes[i].bad), RESATTN_INVALID_ARGUMENT,
+                     attributes[i].part);
+        expect_error(resattn_optimizer_set_real(optimizer, name, NAN), RESATTN_INVALID_ARGUMENT, name);
+        set(optimizer, name, attributes[i].good);
+        ck_assert_int_eq(resattn_optimizer_get_real(optimizer, name, &value), RESATTN_OK);
+        ck_assert_double_eq(value, attributes[i].good);
+    }
+    expect_error(
+        resattn_optimizer_set_real(optimizer, "momentum", 0.9), RESATTN_NOT_FOUND,
+        "adamw: no attribute is called \"momentum\", expected rate, weight_decay, decay_vectors, clip_norm, beta1, "
+        "beta2 or epsilon");
+    expect_error(resattn_optimizer_step(optimizer), RESATTN_WRONG_STATE, "adamw: step before the first backward pass");
+    resattn_optimizer_free(optimizer);
+    resattn_network_unref(network);
+    resattn_context_unref(context);
+}
+END_TEST
+
 /* ---- memory ---- */
 
 typedef struct host {
@@ -207,7 +313,12 @@ static resattn_optimizer *new_sgd(resattn_network *network)
     return resattn_sgd_new(network, 0.1);
 }
 
-static resattn_optimizer *(*const constructors[])(resattn_network *) = {new_sgd};
+static resattn_optimizer *new_adamw(resattn_network *network)
+{
+    return resattn_adamw_new(network, 0.1);
+}
+
+static resattn_optimizer *(*const constructors[])(resattn_network *) = {new_sgd, new_adamw};
 
 /* Whichever allocation fails, there is no optimiser and nothing leaks. */
 START_TEST(optimizers_without_memory)
@@ -237,13 +348,17 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("optimizers");
-    TCase *clipping = tcase_create("clipping"), *memory = tcase_create("memory");
+    TCase *clipping = tcase_create("clipping"), *adamw = tcase_create("adamw"), *memory = tcase_create("memory");
     tcase_set_timeout(clipping, 60);
     tcase_add_loop_test(clipping, clipping_scales_all_gradients, 0, 4);
     tcase_add_test(clipping, clipping_with_threads);
     tcase_add_loop_test(clipping, norms_that_are_not_finite, 0, 4);
+    tcase_set_timeout(adamw, 60);
+    tcase_add_loop_test(adamw, adamw_follows_the_formula, 0, (int)(sizeof adamw_cases / sizeof *adamw_cases));
+    tcase_add_test(adamw, adamw_refuses);
     tcase_add_loop_test(memory, optimizers_without_memory, 0, (int)(sizeof constructors / sizeof *constructors));
     suite_add_tcase(suite, clipping);
+    suite_add_tcase(suite, adamw);
     suite_add_tcase(suite, memory);
     return test_run(suite);
 }

@@ -424,6 +424,7 @@ START_TEST(test_session_null)
     ck_assert_double_eq(resattn_context_peak(NULL), -1);
     REFUSED(INVALID, "NULL", resattn_softmax_cross_entropy(NULL, &label, 1, &real, NULL));
     NOTHING(INVALID, "NULL", resattn_sgd_new(NULL, 0.1));
+    NOTHING(INVALID, "NULL", resattn_adamw_new(NULL, 0.1));
     resattn_optimizer_free(NULL);
     REFUSED(INVALID, "NULL", resattn_optimizer_set_real(NULL, "rate", 1));
     REFUSED(INVALID, "NULL", resattn_optimizer_get_real(NULL, "rate", &real));

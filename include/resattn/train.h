@@ -29,6 +29,16 @@ RESATTN_API resattn_status resattn_softmax_cross_entropy(resattn_session *sessio
  */
 RESATTN_API resattn_optimizer *resattn_sgd_new(resattn_network *network, double rate);
 
+/*
+ * AdamW, Adam with decoupled weight decay (Loshchilov and Hutter, ICLR 2019), as in PyTorch: w = w - rate * weight_decay * w; m =
+ * beta1 * m + (1 - beta1) * gradient; v = beta2 * v + (1 - beta2) * gradient^2; w = w - rate * (m / (1 - beta1^t)) / (sqrt(v / (1 -
+ * beta2^t)) + epsilon) at a parameter's step number t. Statistics are left alone. Attributes: rate (as given), beta1 (0.9) and beta2
+ * (0.999), both less than 1, epsilon (1e-8), weight_decay (0.01), decay_vectors (1; 0: no weight decay for biases and batch
+ * norms), clip_norm (0, see resattn_optimizer_step()). The optimizer holds a share of the network. Returns an owned optimizer, or
+ * NULL: INVALID_ARGUMENT, OUT_OF_MEMORY. Since 0.9.
+ */
+RESATTN_API resattn_optimizer *resattn_adamw_new(resattn_network *network, double rate);
+
 /* Frees the optimizer. Since 0.9. */
 RESATTN_API void resattn_optimizer_free(resattn_optimizer *optimizer);
 
