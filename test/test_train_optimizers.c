@@ -285,6 +285,118 @@ START_TEST(adamw_refuses)
 }
 END_TEST
 
+/* ---- paths ---- */
+
+static void set_path(resattn_optimizer *optimizer, const char *path, const char *attribute, double factor)
+{
+    ck_assert_msg(resattn_optimizer_set_path(optimizer, path, attribute, factor) == RESATTN_OK, "%s",
+                  resattn_last_error());
+}
+
+typedef struct path_case {
+    const char *name;
+    double rate, decay;
+} path_case;
+
+/* What the paths of the test below come to: longer paths win, given before or after. */
+static const path_case path_cases[] = {
+    {"conv.weight", 0.5, 0}, {"conv.bias", 3, 0},        {"bn.weight", 2, 0},
+    {"bn.bias", 2, 1},       {"linear.weight", 0.25, 2}, {"linear.bias", 0, 2},
+};
+
+static void give_paths(resattn_optimizer *optimizer)
+{
+    set_path(optimizer, "conv.bias", "rate", 3);
+    set_path(optimizer, "", "rate", 7);
+    set_path(optimizer, "conv", "rate", 0.5);
+    set_path(optimizer, "", "rate", 2);
+    set_path(optimizer, "linear", "rate", 0.25);
+    set_path(optimizer, "linear.bias", "rate", 0);
+    set_path(optimizer, "conv", "weight_decay", 0);
+    set_path(optimizer, "bn.weight", "weight_decay", 0);
+    set_path(optimizer, "linear", "weight_decay", 2);
+}
+
+START_TEST(paths_change_rate_and_decay)
+{
+    trained t = train_once(2);
+    resattn_optimizer *optimizer = resattn_sgd_new(t.network, 0.1);
+    set(optimizer, "momentum", 0);
+    set(optimizer, "weight_decay", 0.2);
+    give_paths(optimizer);
+    followed parameters[PARAMETERS];
+    follow_all(&t, parameters);
+    double squares = 0;
+    for (size_t i = 0; i < sizeof path_cases / sizeof *path_cases; i++) {
+        const path_case *c = &path_cases[i];
+        int32_t p = resattn_network_find_parameter(t.network, c->name);
+        followed *f = &parameters[p];
+        resattn_tensor_read(resattn_network_gradient(t.network, p), RESATTN_CHANNELS_FIRST, f->buffer, f->count);
+        for (int64_t j = 0; j < f->count; j++) {
+            squares += c->rate > 0 ? (double)f->buffer[j] * (double)f->buffer[j] : 0;
+            f->value[j] -= 0.1 * c->rate * ((double)f->buffer[j] + 0.2 * c->decay * f->value[j]);
+        }
+    }
+    ck_assert_int_eq(resattn_optimizer_step(optimizer), RESATTN_OK);
+    for (int32_t p = 0; p < PARAMETERS; p++)
+        if (is_trained(&t, p))
+            compare(&parameters[p], resattn_network_parameter(t.network, p),
+                    resattn_network_parameter_name(t.network, p));
+    ck_assert_double_eq_tol(resattn_optimizer_gradient_norm(optimizer), sqrt(squares), 1e-12);
+    unfollow_all(parameters);
+    resattn_optimizer_free(optimizer);
+    free_trained(&t);
+}
+END_TEST
+
+/* A gradient that is not a number does not reach frozen weights; thawed, AdamW starts with them as at its first step.
+ */
+START_TEST(frozen_parameters_stay)
+{
+    trained t = train_once(1);
+    resattn_optimizer *optimizer = resattn_adamw_new(t.network, 0.01);
+    set(optimizer, "weight_decay", 0);
+    set_path(optimizer, "linear", "rate", 0);
+    resattn_tensor *gradient =
+        resattn_network_gradient(t.network, resattn_network_find_parameter(t.network, "linear.weight"));
+    float before = first_weight(&t, "linear.weight"), conv = first_weight(&t, "conv.weight");
+    ck_assert_int_eq(resattn_tensor_fill(gradient, NAN), RESATTN_OK);
+    for (int i = 0; i < 5; i++)
+        ck_assert_int_eq(resattn_optimizer_step(optimizer), RESATTN_OK);
+    ck_assert(isfinite(resattn_optimizer_gradient_norm(optimizer)));
+    ck_assert_float_eq(first_weight(&t, "linear.weight"), before);
+    ck_assert_float_ne(first_weight(&t, "conv.weight"), conv);
+    set_path(optimizer, "linear", "rate", 1);
+    ck_assert_int_eq(resattn_tensor_fill(gradient, 0.5F), RESATTN_OK);
+    ck_assert_int_eq(resattn_optimizer_step(optimizer), RESATTN_OK);
+    ck_assert_double_eq_tol((double)first_weight(&t, "linear.weight"), (double)before - 0.01, 1e-7);
+    resattn_optimizer_free(optimizer);
+    free_trained(&t);
+}
+END_TEST
+
+START_TEST(paths_refused)
+{
+    static const char *const unknown[] = {"con", "conv.",       "conv.weight.x", "relu1", "bn.running_mean",
+                                          ".",   "linear.weigh"};
+    resattn_context *context = resattn_context_new(1);
+    resattn_network *network = train_network(context);
+    resattn_optimizer *optimizer = resattn_sgd_new(network, 0.1);
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+        expect_error(resattn_optimizer_set_path(optimizer, unknown[i], "rate", 1), RESATTN_NOT_FOUND, unknown[i]);
+    expect_error(resattn_optimizer_set_path(optimizer, "conv", "momentum", 1), RESATTN_NOT_FOUND,
+                 "sgd: no attribute by path is called \"momentum\", expected rate or weight_decay");
+    expect_error(resattn_optimizer_set_path(optimizer, "conv", "rate", -1), RESATTN_INVALID_ARGUMENT,
+                 "sgd: the factor on rate of \"conv\" is -1, expected 0 to 1e+06");
+    expect_error(resattn_optimizer_set_path(optimizer, "conv", "rate", NAN), RESATTN_INVALID_ARGUMENT, "nan");
+    expect_error(resattn_optimizer_set_path(optimizer, NULL, "rate", 1), RESATTN_INVALID_ARGUMENT, "path is NULL");
+    expect_error(resattn_optimizer_set_path(optimizer, "conv", NULL, 1), RESATTN_INVALID_ARGUMENT, "attribute is NULL");
+    resattn_optimizer_free(optimizer);
+    resattn_network_unref(network);
+    resattn_context_unref(context);
+}
+END_TEST
+
 /* ---- memory ---- */
 
 typedef struct host {
@@ -348,7 +460,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("optimizers");
-    TCase *clipping = tcase_create("clipping"), *adamw = tcase_create("adamw"), *memory = tcase_create("memory");
+    TCase *clipping = tcase_create("clipping"), *adamw = tcase_create("adamw"), *paths = tcase_create("paths"),
+          *memory = tcase_create("memory");
     tcase_set_timeout(clipping, 60);
     tcase_add_loop_test(clipping, clipping_scales_all_gradients, 0, 4);
     tcase_add_test(clipping, clipping_with_threads);
@@ -356,9 +469,13 @@ int main(void)
     tcase_set_timeout(adamw, 60);
     tcase_add_loop_test(adamw, adamw_follows_the_formula, 0, (int)(sizeof adamw_cases / sizeof *adamw_cases));
     tcase_add_test(adamw, adamw_refuses);
+    tcase_add_test(paths, paths_change_rate_and_decay);
+    tcase_add_test(paths, frozen_parameters_stay);
+    tcase_add_test(paths, paths_refused);
     tcase_add_loop_test(memory, optimizers_without_memory, 0, (int)(sizeof constructors / sizeof *constructors));
     suite_add_tcase(suite, clipping);
     suite_add_tcase(suite, adamw);
+    suite_add_tcase(suite, paths);
     suite_add_tcase(suite, memory);
     return test_run(suite);
 }

@@ -428,6 +428,7 @@ START_TEST(test_session_null)
     resattn_optimizer_free(NULL);
     REFUSED(INVALID, "NULL", resattn_optimizer_set_real(NULL, "rate", 1));
     REFUSED(INVALID, "NULL", resattn_optimizer_get_real(NULL, "rate", &real));
+    REFUSED(INVALID, "NULL", resattn_optimizer_set_path(NULL, "", "rate", 1));
     REFUSED(INVALID, "NULL", resattn_optimizer_step(NULL));
     ck_assert(isnan(resattn_optimizer_gradient_norm(NULL)));
 }

@@ -48,6 +48,18 @@ RESATTN_API resattn_status resattn_optimizer_get_real(const resattn_optimizer *o
                                                       double *value);
 
 /*
+ * Multiplies `attribute`, "rate" or "weight_decay", by `factor` (0 to 1e6) for all trained parameters at or below a dotted path of
+ * whole components: a parameter ("fc.weight"), a layer or container ("stage1", which is not above "stage10.conv"), "" all. At
+ * first every factor is 1. Of several paths above a parameter the longest one counts, in whatever order they were given; the same
+ * path again replaces its factor. A factor of 0 on weight_decay excludes from it. A factor of 0 on rate freezes: weights, momentum
+ * and step numbers stay as they are, and the gradients count nothing in the norm; to keep the statistics of its batch norms too,
+ * set their attribute `frozen`. Errors: INVALID_ARGUMENT; NOT_FOUND: another attribute, or a path with no trained parameter. Since
+ * 0.9.
+ */
+RESATTN_API resattn_status resattn_optimizer_set_path(resattn_optimizer *optimizer, const char *path,
+                                                      const char *attribute, double factor);
+
+/*
  * Changes all parameters by their gradients. Where clip_norm is not 0, the gradients are scaled together so that their L2 norm is
  * at most clip_norm (Pascanu et al., ICML 2013); what resattn_network_gradient() shows stays as backward left it. The norm is
  * accumulated in double and in a fixed order: the same for any number of threads. Errors: INVALID_ARGUMENT, WRONG_STATE before
@@ -56,7 +68,8 @@ RESATTN_API resattn_status resattn_optimizer_get_real(const resattn_optimizer *o
 RESATTN_API resattn_status resattn_optimizer_step(resattn_optimizer *optimizer);
 
 /*
- * The L2 norm of the gradients of all trained parameters at the last step, before clipping; NaN for NULL and before the first step.
+ * The L2 norm of the gradients of all trained parameters that are not frozen (resattn_optimizer_set_path()) at the last step,
+ * before clipping; NaN for NULL and before the first step.
  * A step does not stop at gradients that are not finite, and this tells afterwards: one NaN makes the norm NaN and one infinite
  * number makes it infinite. Without clipping only their own weights become NaN; with it, a norm of NaN scales, and so makes NaN of,
  * all weights, and an infinite one scales the finite gradients to 0. Since 0.9.

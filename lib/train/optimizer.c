@@ -6,6 +6,20 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What a path can change for the parameters below it. */
+enum { RATE_FACTOR, DECAY_FACTOR, FACTORS };
+
+static const char *const factor_names[FACTORS] = {[RATE_FACTOR] = "rate", [DECAY_FACTOR] = "weight_decay"};
+
+static const double largest_factor = 1e6;
+
+/* What belongs to one parameter. */
+typedef struct own {
+    int64_t steps;
+    double factors[FACTORS];
+    size_t path_lengths[FACTORS]; /* of the path that a factor was given for */
+} own;
+
 struct resattn_optimizer {
     const ra_optimizer_kind *kind;
     resattn_network *network; /* a share */
@@ -15,7 +29,7 @@ struct resattn_optimizer {
     double *squares; /* of each piece's gradient: its sum of squares */
     double norm;     /* of the last step's gradients */
     float scale;     /* of gradients in this step */
-    int64_t *steps;  /* of each parameter */
+    own *owns;       /* of each parameter */
     int64_t elements;
     float *states; /* one after the other, `elements` each */
 };
@@ -51,9 +65,9 @@ static bool make_memory(resattn_optimizer *optimizer)
         return false;
     }
     optimizer->squares = ra_alloc(context, (size_t)optimizer->piece_count, sizeof *optimizer->squares);
-    optimizer->steps = ra_alloc(context, (size_t)network->param_count, sizeof *optimizer->steps);
+    optimizer->owns = ra_alloc(context, (size_t)network->param_count, sizeof *optimizer->owns);
     optimizer->states = ra_alloc(context, floats, sizeof *optimizer->states);
-    return optimizer->squares && optimizer->steps && optimizer->states;
+    return optimizer->squares && optimizer->owns && optimizer->states;
 }
 
 resattn_optimizer *ra_optimizer_new(const ra_optimizer_kind *kind, resattn_network *network, double rate)
@@ -71,10 +85,14 @@ resattn_optimizer *ra_optimizer_new(const ra_optimizer_kind *kind, resattn_netwo
     for (int32_t i = 0; i < kind->setting_count; i++)
         optimizer->values[i] = kind->settings[i].initial;
     optimizer->values[RA_RATE] = rate;
-    if (make_memory(optimizer))
-        return optimizer;
-    resattn_optimizer_free(optimizer);
-    return NULL;
+    if (!make_memory(optimizer)) {
+        resattn_optimizer_free(optimizer);
+        return NULL;
+    }
+    for (int32_t i = 0; i < network->param_count; i++)
+        for (int32_t factor = 0; factor < FACTORS; factor++)
+            optimizer->owns[i].factors[factor] = 1;
+    return optimizer;
 }
 
 void resattn_optimizer_free(resattn_optimizer *optimizer)
@@ -83,7 +101,7 @@ void resattn_optimizer_free(resattn_optimizer *optimizer)
         return;
     resattn_network *network = optimizer->network;
     ra_free(network->context, optimizer->states);
-    ra_free(network->context, optimizer->steps);
+    ra_free(network->context, optimizer->owns);
     ra_free(network->context, optimizer->squares);
     ra_free(network->context, optimizer->pieces);
     ra_free(network->context, optimizer);
@@ -137,7 +155,60 @@ resattn_status resattn_optimizer_get_real(const resattn_optimizer *optimizer, co
     return RESATTN_OK;
 }
 
+static bool is_below(const char *name, const char *path, size_t length)
+{
+    return length == 0 || (strncmp(name, path, length) == 0 && (name[length] == '.' || name[length] == '\0'));
+}
+
+/* Of the parameters below the path, those whose factor no longer path has set; whether any is below it. */
+static bool set_factor(resattn_optimizer *optimizer, const char *path, int32_t which, double factor)
+{
+    const resattn_network *network = optimizer->network;
+    size_t length = strlen(path);
+    bool found = false;
+    for (int32_t i = 0; i < network->param_count; i++) {
+        const ra_param *param = network->params[i];
+        own *o = &optimizer->owns[i];
+        if (!param->trained || !is_below(param->name, path, length))
+            continue;
+        found = true;
+        if (length >= o->path_lengths[which]) {
+            o->factors[which] = factor;
+            o->path_lengths[which] = length;
+        }
+    }
+    return found;
+}
+
+resattn_status resattn_optimizer_set_path(resattn_optimizer *optimizer, const char *path, const char *attribute,
+                                          double factor)
+{
+    if (!optimizer || !path || !attribute)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "optimizer: %s is NULL",
+                       !optimizer ? "optimizer"
+                       : !path    ? "path"
+                                  : "attribute");
+    const char *kind = optimizer->kind->name;
+    int32_t which = 0;
+    while (which < FACTORS && strcmp(factor_names[which], attribute) != 0)
+        which++;
+    if (which == FACTORS)
+        return ra_fail(RESATTN_NOT_FOUND,
+                       "%s: no attribute by path is called \"%.100s\", expected rate or weight_decay", kind, attribute);
+    if (!(factor >= 0 && factor <= largest_factor))
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "%s: the factor on %s of \"%.200s\" is %g, expected 0 to %g", kind,
+                       attribute, path, factor, largest_factor);
+    if (!set_factor(optimizer, path, which, factor))
+        return ra_fail(RESATTN_NOT_FOUND, "%s: no trained parameter is at or below \"%.200s\"", kind, path);
+    return RESATTN_OK;
+}
+
 /* ---- the step ---- */
+
+static bool is_frozen(const resattn_optimizer *optimizer, int32_t param)
+{
+    return optimizer->owns[param].factors[RATE_FACTOR] == 0;
+}
 
 /* Eight sums side by side, which a CPU adds to at once. */
 static double sum_of_squares(const float *gradient, int64_t count)
@@ -159,7 +230,8 @@ static void measure_piece(void *job, int32_t index, int32_t worker)
     const resattn_optimizer *optimizer = job;
     const ra_piece *piece = &optimizer->pieces[index];
     (void)worker;
-    optimizer->squares[index] = sum_of_squares(piece->param->gradient + piece->begin, piece->count);
+    optimizer->squares[index] =
+        is_frozen(optimizer, piece->index) ? 0 : sum_of_squares(piece->param->gradient + piece->begin, piece->count);
 }
 
 static void step_piece(void *job, int32_t index, int32_t worker)
@@ -167,20 +239,22 @@ static void step_piece(void *job, int32_t index, int32_t worker)
     const resattn_optimizer *optimizer = job;
     const ra_piece *piece = &optimizer->pieces[index];
     const ra_param *param = piece->param;
+    const own *o = &optimizer->owns[piece->index];
     const double *values = optimizer->values;
     bool decays = param->rank > 1 || values[RA_DECAY_VECTORS] != 0;
     ra_update update = {.count = piece->count,
-                        .rate = (float)values[RA_RATE],
-                        .decay = decays ? (float)values[RA_WEIGHT_DECAY] : 0,
+                        .rate = (float)(values[RA_RATE] * o->factors[RATE_FACTOR]),
+                        .decay = decays ? (float)(values[RA_WEIGHT_DECAY] * o->factors[DECAY_FACTOR]) : 0,
                         .scale = optimizer->scale,
                         .gradient = param->gradient + piece->begin,
                         .weight = param->value + piece->begin,
-                        .steps = optimizer->steps[piece->index]};
+                        .steps = o->steps};
     for (int32_t i = 0; i < optimizer->kind->states; i++)
         update.states[i] = optimizer->states + i * optimizer->elements + piece->offset;
     if (values[RA_CLIP_NORM] == 0) /* else it is known already, and here the gradient is in the cache */
         measure_piece(job, index, worker);
-    optimizer->kind->update(values, &update);
+    if (!is_frozen(optimizer, piece->index))
+        optimizer->kind->update(values, &update);
 }
 
 /* The pieces' sums are added in their order, whichever thread had them. */
@@ -206,7 +280,7 @@ static void step_all(resattn_optimizer *optimizer)
             optimizer->scale = (float)(largest / norm);
     }
     for (int32_t i = 0; i < optimizer->network->param_count; i++)
-        optimizer->steps[i]++;
+        optimizer->owns[i].steps += !is_frozen(optimizer, i);
     ra_parallel(context, step_piece, optimizer, optimizer->piece_count);
     optimizer->norm = norm_of_pieces(optimizer);
     ra_fpmode_leave(&mode);
