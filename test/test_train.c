@@ -12,15 +12,6 @@
 
 enum { IMAGES = 5, CLASSES = 7 };
 
-static resattn_network *pass_on_network(resattn_context *context, int32_t channels)
-{
-    resattn_builder *builder = resattn_builder_new(context);
-    resattn_network *network = resattn_network_new(builder, resattn_scale_new(builder, "logits", 1), channels);
-    ck_assert_ptr_nonnull(network);
-    resattn_builder_free(builder);
-    return network;
-}
-
 static double reference_loss(const double *logits, const int32_t *labels, int32_t images, int32_t classes,
                              double *gradient)
 {

@@ -399,27 +399,6 @@ END_TEST
 
 /* ---- memory ---- */
 
-typedef struct host {
-    int32_t left, living; /* allocations until one fails, blocks not given back */
-} host;
-
-static void *give(void *user, size_t size)
-{
-    host *h = user;
-    if (h->left-- == 0)
-        return NULL;
-    void *memory = malloc(size);
-    h->living += memory != NULL;
-    return memory;
-}
-
-static void take(void *user, void *memory)
-{
-    host *h = user;
-    h->living--;
-    free(memory);
-}
-
 static resattn_optimizer *new_sgd(resattn_network *network)
 {
     return resattn_sgd_new(network, 0.1);

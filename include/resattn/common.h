@@ -62,6 +62,7 @@ typedef struct resattn_attention resattn_attention;
 typedef struct resattn_network resattn_network;
 typedef struct resattn_plan resattn_plan;
 typedef struct resattn_session resattn_session;
+typedef struct resattn_cross_entropy resattn_cross_entropy;
 typedef struct resattn_optimizer resattn_optimizer;
 typedef struct resattn_schedule resattn_schedule;
 typedef struct resattn_model_config resattn_model_config;

@@ -21,6 +21,38 @@ RESATTN_API resattn_status resattn_softmax_cross_entropy(resattn_session *sessio
                                                          double *loss, int32_t *correct);
 
 /*
+ * The same loss with options, as in PyTorch. With class weights w (1 each at first), label smoothing e and C classes, the target t of
+ * an image with label y is (1 - e) * w[y] at y, plus e / C * w[c] at every class c (Szegedy et al., CVPR 2016); its loss is the sum
+ * over the classes of -t[c] * log softmax(x)[c]; the value is the sum over the images, divided by the sum of their w[y]. Owned;
+ * NULL: INVALID_ARGUMENT, OUT_OF_MEMORY. Since 0.9.
+ */
+RESATTN_API resattn_cross_entropy *resattn_cross_entropy_new(resattn_context *context);
+
+/* Frees the loss. Since 0.9. */
+RESATTN_API void resattn_cross_entropy_free(resattn_cross_entropy *loss);
+
+/*
+ * Attributes: label_smoothing (0, to 1), gradient_scale (1, to 1e6: a factor on the gradient but not on the value; 1 / k, and
+ * resattn_session_set_accumulate(), make k equal micro-batches count as one batch; with class weights, whose sums differ between
+ * them, only nearly so). Errors: INVALID_ARGUMENT for a value outside its range, NOT_FOUND. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_cross_entropy_set_real(resattn_cross_entropy *loss, const char *attribute,
+                                                          double value);
+
+/* Weights of the classes, finite and at least 0, copied; count 0 removes them. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. Since 0.9. */
+RESATTN_API resattn_status resattn_cross_entropy_set_class_weights(resattn_cross_entropy *loss, const float *weights,
+                                                                   int32_t count);
+
+/*
+ * The loss of a session's output, as resattn_softmax_cross_entropy(), which is this one without options. Where all images of a
+ * batch weigh 0, the sum is not divided: without smoothing, value and gradient are 0 there and not NaN. Errors: as there, and
+ * SHAPE_MISMATCH where there are class weights, but not as many as classes. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_cross_entropy_apply(const resattn_cross_entropy *loss, resattn_session *session,
+                                                       const int32_t *labels, int32_t count, double *value,
+                                                       int32_t *correct);
+
+/*
  * Stochastic gradient descent: g = gradient + weight_decay * w; v = momentum * v + g; w = w - rate * v, or with Nesterov's
  * momentum w = w - rate * (g + momentum * v), as in PyTorch. Statistics are left alone. Attributes: rate (as given),
  * momentum (0.9), nesterov (0), weight_decay (0), decay_vectors (1; 0: no weight decay for biases and batch norms), clip_norm (0,
