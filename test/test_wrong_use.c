@@ -436,6 +436,10 @@ START_TEST(test_session_null)
     REFUSED(INVALID, "NULL", resattn_optimizer_set_path(NULL, "", "rate", 1));
     REFUSED(INVALID, "NULL", resattn_optimizer_step(NULL));
     ck_assert(isnan(resattn_optimizer_gradient_norm(NULL)));
+    NOTHING(INVALID, "NULL", resattn_average_new(NULL, 0.9));
+    resattn_average_free(NULL);
+    REFUSED(INVALID, "NULL", resattn_average_update(NULL));
+    REFUSED(INVALID, "NULL", resattn_average_swap(NULL));
 }
 END_TEST
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Losses, optimisers and learning-rate schedules.
+ * Losses, optimisers, averages of weights and learning-rate schedules.
  */
 #ifndef RESATTN_TRAIN_H
 #define RESATTN_TRAIN_H
@@ -107,6 +107,34 @@ RESATTN_API resattn_status resattn_optimizer_step(resattn_optimizer *optimizer);
  * all weights, and an infinite one scales the finite gradients to 0. Since 0.9.
  */
 RESATTN_API double resattn_optimizer_gradient_norm(const resattn_optimizer *optimizer);
+
+/*
+ * Exponential moving average of the weights (Polyak and Juditsky, 1992; Tarvainen and Valpola, NIPS 2017): at each update, every
+ * trained parameter's average becomes decay * average + (1 - decay) * w, and statistics are copied. It begins as the network's
+ * present values. `decay` is at least 0 and less than 1, for example 0.999. The average holds a share of the network. Returns an
+ * owned average, or NULL: INVALID_ARGUMENT, WRONG_STATE (the network is sealed), BUSY (a training call is under way),
+ * OUT_OF_MEMORY. Since 0.9.
+ */
+RESATTN_API resattn_average *resattn_average_new(resattn_network *network, double decay);
+
+/* Frees the average. The network keeps the values that it has, swapped or not. Since 0.9. */
+RESATTN_API void resattn_average_free(resattn_average *average);
+
+/* To be called after a step. Errors: INVALID_ARGUMENT, WRONG_STATE (the average's values are in the network; the network is
+ * sealed), BUSY (a training call is under way). Since 0.9. */
+RESATTN_API resattn_status resattn_average_update(resattn_average *average);
+
+/*
+ * Exchanges the average's values and the network's, statistics too; once more, and both are as before. In between the network can
+ * be validated or saved with the average; sessions made or refreshed after a swap see the new values.
+ *
+ * The running statistics that come with it are those of the network's own weights at the last update. To estimate them for the
+ * averaged weights, go forward over training images in a training session while swapped in: with a batch norm's momentum m, old
+ * values weigh (1 - m)^k after k passes, 3e-5 after 100 with the usual 0.1. Neither backward passes nor steps are wanted for that.
+ * The estimate goes with the average when it is swapped back, until the next update copies the network's again.
+ * Errors: INVALID_ARGUMENT; WRONG_STATE (the network is sealed); BUSY while anything runs on the network. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_average_swap(resattn_average *average);
 
 /*
  * Schedules: the learning rate as a function of the number of steps done. Owned; NULL: INVALID_ARGUMENT, OUT_OF_MEMORY.
