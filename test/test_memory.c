@@ -98,8 +98,10 @@ START_TEST(test_runs_allocate_nothing)
     resattn_tensor *planar = resattn_tensor_new(context, RESATTN_F32, 4, shape, RESATTN_CHANNELS_FIRST);
     resattn_session *training = small_session(network, RESATTN_TRAINING, SMALL_BATCH, SMALL_SIDE, SMALL_SIDE);
     resattn_session *inference = small_session(network, RESATTN_INFERENCE, SMALL_BATCH, SMALL_SIDE, SMALL_SIDE);
-    resattn_optimizer *sgd = resattn_sgd_new(network, 0.01);
-    resattn_status status = RESATTN_OK;
+    resattn_optimizer *sgd = resattn_sgd_new(network, 0.01), *adamw = resattn_adamw_new(network, 0.001);
+    resattn_average *average = resattn_average_new(network, 0.9);
+    resattn_cross_entropy *loss = resattn_cross_entropy_new(context);
+    resattn_status status = resattn_optimizer_set_real(sgd, "clip_norm", 0.1);
     for (int32_t i = 0; i < 12; i++) {
         if (i == 2) /* the runs before warmed everything up */
             atomic_store(&counting, 1);
@@ -109,6 +111,14 @@ START_TEST(test_runs_allocate_nothing)
         status |= resattn_softmax_cross_entropy(training, labels, SMALL_BATCH, NULL, NULL);
         status |= resattn_session_backward(training);
         status |= resattn_optimizer_step(sgd);
+        status |= resattn_session_forward(training, i % 2 ? planar : input);
+        status |= resattn_cross_entropy_apply(loss, training, labels, SMALL_BATCH, NULL, NULL);
+        status |= resattn_session_backward(training);
+        status |= resattn_optimizer_set_path(adamw, "head.fc", "rate", i % 2);
+        status |= resattn_optimizer_step(adamw);
+        status |= resattn_average_update(average);
+        status |= resattn_average_swap(average);
+        status |= resattn_average_swap(average);
     }
     atomic_store(&counting, 0);
     ck_assert_int_eq(status, RESATTN_OK);
@@ -118,6 +128,9 @@ START_TEST(test_runs_allocate_nothing)
     free(memory);
     atomic_store(&counting, 0);
     ck_assert_int_eq(atomic_load(&calls), 2);
+    resattn_cross_entropy_free(loss);
+    resattn_average_free(average);
+    resattn_optimizer_free(adamw);
     resattn_optimizer_free(sgd);
     resattn_session_free(training);
     resattn_session_free(inference);

@@ -2,62 +2,15 @@
 /*
  * Losses, optimisers and schedules, against the formulas in double precision.
  */
-#include "common.h"
+#include "train_common.h"
 
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include "resattn/resattn.h"
-
-static double random_real(double low, double high)
-{
-    return low + (high - low) * (double)(test_random() >> 11) / (double)(UINT64_C(1) << 53);
-}
-
-static void expect_error(resattn_status got, resattn_status expected, const char *part)
-{
-    ck_assert_int_eq(got, expected);
-    ck_assert_int_eq(resattn_last_status(), expected);
-    ck_assert_msg(strstr(resattn_last_error(), part) != NULL, "\"%s\" should say \"%s\"", resattn_last_error(), part);
-}
-
-static resattn_session *new_session(resattn_network *network, resattn_purpose purpose, int32_t batch, int32_t size)
-{
-    resattn_plan *plan = resattn_plan_new(network, purpose, batch, size, size);
-    ck_assert_ptr_nonnull(plan);
-    if (purpose == RESATTN_TRAINING)
-        ck_assert_int_eq(resattn_plan_want_input_gradient(plan), RESATTN_OK);
-    resattn_session *session = resattn_session_new(plan);
-    ck_assert_ptr_nonnull(session);
-    resattn_plan_free(plan);
-    return session;
-}
-
-static resattn_tensor *new_input(resattn_context *context, int64_t n, int64_t channels, int64_t size)
-{
-    resattn_tensor *input =
-        resattn_tensor_new(context, RESATTN_F32, 4, (int64_t[]){n, channels, size, size}, RESATTN_CHANNELS_LAST);
-    ck_assert_ptr_nonnull(input);
-    float *values = resattn_tensor_data(input);
-    for (int64_t i = 0; i < resattn_tensor_elements(input); i++)
-        values[i] = (float)random_real(-3, 3);
-    return input;
-}
 
 /* ---- cross entropy: the network hands its input on ---- */
 
 enum { IMAGES = 5, CLASSES = 7 };
-
-static resattn_network *pass_on_network(resattn_context *context, int32_t channels)
-{
-    resattn_builder *builder = resattn_builder_new(context);
-    resattn_network *network = resattn_network_new(builder, resattn_scale_new(builder, "logits", 1), channels);
-    ck_assert_ptr_nonnull(network);
-    resattn_builder_free(builder);
-    return network;
-}
 
 static double reference_loss(const double *logits, const int32_t *labels, int32_t images, int32_t classes,
                              double *gradient)
@@ -199,51 +152,6 @@ END_TEST
 
 /* ---- SGD ---- */
 
-enum { BATCH = 4, SIZE = 5, STEPS = 4, CHANNELS = 40, OUTPUTS = 1000 };
-
-/* The matrix of the linear layer is larger than what one task of a step works on. */
-static resattn_network *small_network(resattn_context *context)
-{
-    resattn_builder *builder = resattn_builder_new(context);
-    resattn_layer *net = resattn_sequential_new(builder, NULL);
-    resattn_layer *conv = resattn_conv2d_new(builder, "conv", CHANNELS, 3, 1, 1);
-    ck_assert_int_eq(resattn_layer_set_int(conv, "bias", 1), RESATTN_OK);
-    resattn_add(net, conv);
-    resattn_add(net, resattn_batch_norm_new(builder, "bn"));
-    resattn_add(net, resattn_relu_new(builder, NULL));
-    resattn_add(net, resattn_global_average_pool_new(builder, NULL));
-    resattn_add(net, resattn_linear_new(builder, "linear", OUTPUTS));
-    resattn_network *network = resattn_network_new(builder, net, 3);
-    ck_assert_msg(network != NULL, "%s", resattn_last_error());
-    resattn_builder_free(builder);
-    return network;
-}
-
-/* Values and velocities of one parameter, in double. */
-typedef struct followed {
-    int64_t count;
-    double *value, *velocity;
-    float *buffer;
-} followed;
-
-static void follow(followed *f, resattn_tensor *tensor)
-{
-    f->count = resattn_tensor_elements(tensor);
-    f->value = calloc((size_t)f->count, sizeof(double));
-    f->velocity = calloc((size_t)f->count, sizeof(double));
-    f->buffer = calloc((size_t)f->count, sizeof(float));
-    resattn_tensor_read(tensor, RESATTN_CHANNELS_FIRST, f->buffer, f->count);
-    for (int64_t i = 0; i < f->count; i++)
-        f->value[i] = (double)f->buffer[i];
-}
-
-static void unfollow(followed *f)
-{
-    free(f->value);
-    free(f->velocity);
-    free(f->buffer);
-}
-
 typedef struct sgd_case {
     double rate, momentum, weight_decay;
     bool nesterov, decay_vectors;
@@ -260,25 +168,9 @@ static void follow_step(followed *f, const sgd_case *c, resattn_tensor *gradient
     resattn_tensor_read(gradient, RESATTN_CHANNELS_FIRST, f->buffer, f->count);
     for (int64_t i = 0; i < f->count; i++) {
         double g = (double)f->buffer[i] + decay * f->value[i];
-        f->velocity[i] = c->momentum * f->velocity[i] + g;
-        f->value[i] -= c->rate * (c->nesterov ? g + c->momentum * f->velocity[i] : f->velocity[i]);
+        f->state[0][i] = c->momentum * f->state[0][i] + g;
+        f->value[i] -= c->rate * (c->nesterov ? g + c->momentum * f->state[0][i] : f->state[0][i]);
     }
-}
-
-static void compare(followed *f, resattn_tensor *tensor, const char *name)
-{
-    resattn_tensor_read(tensor, RESATTN_CHANNELS_FIRST, f->buffer, f->count);
-    for (int64_t i = 0; i < f->count; i++)
-        ck_assert_msg(fabs((double)f->buffer[i] - f->value[i]) <= 2e-6 * (fabs(f->value[i]) + 0.1),
-                      "%s[%lld] is %.9g, expected %.9g", name, (long long)i, (double)f->buffer[i], f->value[i]);
-}
-
-static void train_step(resattn_session *session, resattn_tensor *input)
-{
-    static const int32_t labels[BATCH] = {3, 999, 0, 3};
-    ck_assert_int_eq(resattn_session_forward(session, input), RESATTN_OK);
-    ck_assert_int_eq(resattn_softmax_cross_entropy(session, labels, BATCH, NULL, NULL), RESATTN_OK);
-    ck_assert_int_eq(resattn_session_backward(session), RESATTN_OK);
 }
 
 static resattn_optimizer *new_optimizer(resattn_network *network, const sgd_case *c)
@@ -296,7 +188,7 @@ START_TEST(sgd_follows_the_formula)
 {
     const sgd_case *c = &sgd_cases[_i];
     resattn_context *context = resattn_context_new(2);
-    resattn_network *network = small_network(context);
+    resattn_network *network = train_network(context);
     resattn_session *session = new_session(network, RESATTN_TRAINING, BATCH, SIZE);
     resattn_optimizer *optimizer = new_optimizer(network, c);
     followed parameters[8];
@@ -334,7 +226,7 @@ END_TEST
 START_TEST(sgd_step_is_seen)
 {
     resattn_context *context = resattn_context_new(1);
-    resattn_network *network = small_network(context);
+    resattn_network *network = train_network(context);
     resattn_session *session = new_session(network, RESATTN_TRAINING, BATCH, SIZE);
     resattn_session *before = new_session(network, RESATTN_INFERENCE, BATCH, SIZE);
     resattn_optimizer *optimizer = resattn_sgd_new(network, 0.5);
@@ -373,7 +265,7 @@ START_TEST(sgd_refuses)
         {"weight_decay", 0, 1e-4, -1e-4}, {"decay_vectors", 1, 0, 2},
     };
     resattn_context *context = resattn_context_new(1);
-    resattn_network *network = small_network(context);
+    resattn_network *network = train_network(context);
     ck_assert_ptr_null(resattn_sgd_new(NULL, 0.1));
     ck_assert_ptr_null(resattn_sgd_new(network, NAN));
     ck_assert_ptr_null(resattn_sgd_new(network, -1));

@@ -423,11 +423,23 @@ START_TEST(test_session_null)
     ck_assert_double_eq(resattn_session_operation_seconds(NULL, 0), -1);
     ck_assert_double_eq(resattn_context_peak(NULL), -1);
     REFUSED(INVALID, "NULL", resattn_softmax_cross_entropy(NULL, &label, 1, &real, NULL));
+    NOTHING(INVALID, "NULL", resattn_cross_entropy_new(NULL));
+    resattn_cross_entropy_free(NULL);
+    REFUSED(INVALID, "NULL", resattn_cross_entropy_set_real(NULL, "label_smoothing", 0));
+    REFUSED(INVALID, "NULL", resattn_cross_entropy_set_class_weights(NULL, NULL, 0));
+    REFUSED(INVALID, "NULL", resattn_cross_entropy_apply(NULL, NULL, &label, 1, &real, NULL));
     NOTHING(INVALID, "NULL", resattn_sgd_new(NULL, 0.1));
+    NOTHING(INVALID, "NULL", resattn_adamw_new(NULL, 0.1));
     resattn_optimizer_free(NULL);
     REFUSED(INVALID, "NULL", resattn_optimizer_set_real(NULL, "rate", 1));
     REFUSED(INVALID, "NULL", resattn_optimizer_get_real(NULL, "rate", &real));
+    REFUSED(INVALID, "NULL", resattn_optimizer_set_path(NULL, "", "rate", 1));
     REFUSED(INVALID, "NULL", resattn_optimizer_step(NULL));
+    ck_assert(isnan(resattn_optimizer_gradient_norm(NULL)));
+    NOTHING(INVALID, "NULL", resattn_average_new(NULL, 0.9));
+    resattn_average_free(NULL);
+    REFUSED(INVALID, "NULL", resattn_average_update(NULL));
+    REFUSED(INVALID, "NULL", resattn_average_swap(NULL));
 }
 END_TEST
 

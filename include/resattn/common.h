@@ -3,7 +3,7 @@
  * Types and rules that every other header of libresattn uses.
  *
  * Handles are opaque. What is shared (context, tensor, network) is counted: `_ref` adds an owner, `_unref` takes one
- * away, both safe from any thread. What has one owner (builder, plan, session, optimizer, schedule) ends with `_free`.
+ * away, both safe from any thread. What has one owner (builder, plan, session, loss, optimizer, schedule, average) ends with `_free`.
  * `_unref` and `_free` accept NULL and do nothing. A pointer called *borrowed* belongs to somebody else: the comment says
  * how long it is valid, and the caller does not free it.
  *
@@ -62,8 +62,10 @@ typedef struct resattn_attention resattn_attention;
 typedef struct resattn_network resattn_network;
 typedef struct resattn_plan resattn_plan;
 typedef struct resattn_session resattn_session;
+typedef struct resattn_cross_entropy resattn_cross_entropy;
 typedef struct resattn_optimizer resattn_optimizer;
 typedef struct resattn_schedule resattn_schedule;
+typedef struct resattn_average resattn_average;
 typedef struct resattn_model_config resattn_model_config;
 
 /* The version of the headers, as major * 10000 + minor * 100 + patch. Since 0.9. */

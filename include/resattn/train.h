@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Losses, optimisers and learning-rate schedules.
+ * Losses, optimisers, averages of weights and learning-rate schedules.
  */
 #ifndef RESATTN_TRAIN_H
 #define RESATTN_TRAIN_H
@@ -21,12 +21,55 @@ RESATTN_API resattn_status resattn_softmax_cross_entropy(resattn_session *sessio
                                                          double *loss, int32_t *correct);
 
 /*
+ * The same loss with options, as in PyTorch. With class weights w (1 each at first), label smoothing e and C classes, the target t of
+ * an image with label y is (1 - e) * w[y] at y, plus e / C * w[c] at every class c (Szegedy et al., CVPR 2016); its loss is the sum
+ * over the classes of -t[c] * log softmax(x)[c]; the value is the sum over the images, divided by the sum of their w[y]. Owned;
+ * NULL: INVALID_ARGUMENT, OUT_OF_MEMORY. Since 0.9.
+ */
+RESATTN_API resattn_cross_entropy *resattn_cross_entropy_new(resattn_context *context);
+
+/* Frees the loss. Since 0.9. */
+RESATTN_API void resattn_cross_entropy_free(resattn_cross_entropy *loss);
+
+/*
+ * Attributes: label_smoothing (0, to 1), gradient_scale (1, to 1e6: a factor on the gradient but not on the value; 1 / k, and
+ * resattn_session_set_accumulate(), make k equal micro-batches count as one batch; with class weights, whose sums differ between
+ * them, only nearly so). Errors: INVALID_ARGUMENT for a value outside its range, NOT_FOUND. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_cross_entropy_set_real(resattn_cross_entropy *loss, const char *attribute,
+                                                          double value);
+
+/* Weights of the classes, finite and at least 0, copied; count 0 removes them. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. Since 0.9. */
+RESATTN_API resattn_status resattn_cross_entropy_set_class_weights(resattn_cross_entropy *loss, const float *weights,
+                                                                   int32_t count);
+
+/*
+ * The loss of a session's output, as resattn_softmax_cross_entropy(), which is this one without options. Where all images of a
+ * batch weigh 0, the sum is not divided: without smoothing, value and gradient are 0 there and not NaN. Errors: as there, and
+ * SHAPE_MISMATCH where there are class weights, but not as many as classes. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_cross_entropy_apply(const resattn_cross_entropy *loss, resattn_session *session,
+                                                       const int32_t *labels, int32_t count, double *value,
+                                                       int32_t *correct);
+
+/*
  * Stochastic gradient descent: g = gradient + weight_decay * w; v = momentum * v + g; w = w - rate * v, or with Nesterov's
  * momentum w = w - rate * (g + momentum * v), as in PyTorch. Statistics are left alone. Attributes: rate (as given),
- * momentum (0.9), nesterov (0), weight_decay (0), decay_vectors (1; 0: no weight decay for biases and batch norms).
+ * momentum (0.9), nesterov (0), weight_decay (0), decay_vectors (1; 0: no weight decay for biases and batch norms), clip_norm (0,
+ * see resattn_optimizer_step()).
  * The optimizer holds a share of the network. Returns an owned optimizer, or NULL: INVALID_ARGUMENT, OUT_OF_MEMORY. Since 0.9.
  */
 RESATTN_API resattn_optimizer *resattn_sgd_new(resattn_network *network, double rate);
+
+/*
+ * AdamW, Adam with decoupled weight decay (Loshchilov and Hutter, ICLR 2019), as in PyTorch: w = w - rate * weight_decay * w; m =
+ * beta1 * m + (1 - beta1) * gradient; v = beta2 * v + (1 - beta2) * gradient^2; w = w - rate * (m / (1 - beta1^t)) / (sqrt(v / (1 -
+ * beta2^t)) + epsilon) at a parameter's step number t. Statistics are left alone. Attributes: rate (as given), beta1 (0.9) and beta2
+ * (0.999), both less than 1, epsilon (1e-8), weight_decay (0.01), decay_vectors (1; 0: no weight decay for biases and batch
+ * norms), clip_norm (0, see resattn_optimizer_step()). The optimizer holds a share of the network. Returns an owned optimizer, or
+ * NULL: INVALID_ARGUMENT, OUT_OF_MEMORY. Since 0.9.
+ */
+RESATTN_API resattn_optimizer *resattn_adamw_new(resattn_network *network, double rate);
 
 /* Frees the optimizer. Since 0.9. */
 RESATTN_API void resattn_optimizer_free(resattn_optimizer *optimizer);
@@ -36,9 +79,62 @@ RESATTN_API resattn_status resattn_optimizer_set_real(resattn_optimizer *optimiz
 RESATTN_API resattn_status resattn_optimizer_get_real(const resattn_optimizer *optimizer, const char *attribute,
                                                       double *value);
 
-/* Changes all parameters by their gradients. Errors: INVALID_ARGUMENT, WRONG_STATE before the first backward pass, BUSY.
- * Since 0.9. */
+/*
+ * Multiplies `attribute`, "rate" or "weight_decay", by `factor` (0 to 1e6) for all trained parameters at or below a dotted path of
+ * whole components: a parameter ("fc.weight"), a layer or container ("stage1", which is not above "stage10.conv"), "" all. At
+ * first every factor is 1. Of several paths above a parameter the longest one counts, in whatever order they were given; the same
+ * path again replaces its factor. A factor of 0 on weight_decay excludes from it. A factor of 0 on rate freezes: weights, momentum
+ * and step numbers stay as they are, and the gradients count nothing in the norm; to keep the statistics of its batch norms too,
+ * set their attribute `frozen`. Errors: INVALID_ARGUMENT; NOT_FOUND: another attribute, or a path with no trained parameter. Since
+ * 0.9.
+ */
+RESATTN_API resattn_status resattn_optimizer_set_path(resattn_optimizer *optimizer, const char *path,
+                                                      const char *attribute, double factor);
+
+/*
+ * Changes all parameters by their gradients. Where clip_norm is not 0, the gradients are scaled together so that their L2 norm is
+ * at most clip_norm (Pascanu et al., ICML 2013); what resattn_network_gradient() shows stays as backward left it. The norm is
+ * accumulated in double and in a fixed order: the same for any number of threads. Errors: INVALID_ARGUMENT, WRONG_STATE before
+ * the first backward pass, BUSY. Since 0.9.
+ */
 RESATTN_API resattn_status resattn_optimizer_step(resattn_optimizer *optimizer);
+
+/*
+ * The L2 norm of the gradients of all trained parameters that are not frozen (resattn_optimizer_set_path()) at the last step,
+ * before clipping; NaN for NULL and before the first step.
+ * A step does not stop at gradients that are not finite, and this tells afterwards: one NaN makes the norm NaN and one infinite
+ * number makes it infinite. Without clipping only their own weights become NaN; with it, a norm of NaN scales, and so makes NaN of,
+ * all weights, and an infinite one scales the finite gradients to 0. Since 0.9.
+ */
+RESATTN_API double resattn_optimizer_gradient_norm(const resattn_optimizer *optimizer);
+
+/*
+ * Exponential moving average of the weights (Polyak and Juditsky, 1992; Tarvainen and Valpola, NIPS 2017): at each update, every
+ * trained parameter's average becomes decay * average + (1 - decay) * w, and statistics are copied. It begins as the network's
+ * present values. `decay` is at least 0 and less than 1, for example 0.999. The average holds a share of the network. Returns an
+ * owned average, or NULL: INVALID_ARGUMENT, WRONG_STATE (the network is sealed), BUSY (a training call is under way),
+ * OUT_OF_MEMORY. Since 0.9.
+ */
+RESATTN_API resattn_average *resattn_average_new(resattn_network *network, double decay);
+
+/* Frees the average. The network keeps the values that it has, swapped or not. Since 0.9. */
+RESATTN_API void resattn_average_free(resattn_average *average);
+
+/* To be called after a step. Errors: INVALID_ARGUMENT, WRONG_STATE (the average's values are in the network; the network is
+ * sealed), BUSY (a training call is under way). Since 0.9. */
+RESATTN_API resattn_status resattn_average_update(resattn_average *average);
+
+/*
+ * Exchanges the average's values and the network's, statistics too; once more, and both are as before. In between the network can
+ * be validated or saved with the average; sessions made or refreshed after a swap see the new values.
+ *
+ * The running statistics that come with it are those of the network's own weights at the last update. To estimate them for the
+ * averaged weights, go forward over training images in a training session while swapped in: with a batch norm's momentum m, old
+ * values weigh (1 - m)^k after k passes, 3e-5 after 100 with the usual 0.1. Neither backward passes nor steps are wanted for that.
+ * The estimate goes with the average when it is swapped back, until the next update copies the network's again.
+ * Errors: INVALID_ARGUMENT; WRONG_STATE (the network is sealed); BUSY while anything runs on the network. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_average_swap(resattn_average *average);
 
 /*
  * Schedules: the learning rate as a function of the number of steps done. Owned; NULL: INVALID_ARGUMENT, OUT_OF_MEMORY.

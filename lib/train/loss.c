@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Softmax cross entropy. */
+/* Softmax cross entropy, with smoothed labels and class weights. */
 #include <math.h>
+#include <string.h>
 
 #include "core/core.h"
 #include "network/session.h"
 #include "resattn/train.h"
 #include "tensor/tensor.h"
+
+struct resattn_cross_entropy {
+    resattn_context *context; /* a share */
+    double label_smoothing, gradient_scale;
+    float *weights; /* of the classes; NULL: all 1 */
+    int32_t weight_count;
+};
+
+static const resattn_cross_entropy plain = {.gradient_scale = 1};
 
 static resattn_status check(const resattn_tensor *logits, const int32_t *labels, int32_t count)
 {
@@ -32,48 +42,162 @@ static int64_t largest(const float *logits, int64_t classes)
     return best;
 }
 
-/* The loss of one image, log(sum of exp(x - m)) + m - x_label with m = max x so that nothing overflows, and, where
- * `gradient` is not NULL, (softmax(x) - one at the label) / images. */
-static double one_image(const float *logits, int64_t classes, int32_t label, int32_t images, float *gradient)
+static double weight_of(const resattn_cross_entropy *loss, int64_t class)
 {
-    double most = (double)logits[largest(logits, classes)], sum = 0;
-    for (int64_t c = 0; c < classes; c++)
-        sum += exp((double)logits[c] - most);
-    for (int64_t c = 0; gradient && c < classes; c++)
-        gradient[c] = (float)((exp((double)logits[c] - most) / sum - (c == label ? 1 : 0)) / images);
-    return log(sum) + most - (double)logits[label];
+    return loss->weights ? (double)loss->weights[class] : 1;
 }
 
-resattn_status resattn_softmax_cross_entropy(resattn_session *session, const int32_t *labels, int32_t count,
-                                             double *loss, int32_t *correct)
+/* What softmax should come to for a class, times the class's weight. */
+static double target_of(const resattn_cross_entropy *loss, int64_t class, int64_t classes, int32_t label)
+{
+    double hot = class == label ? 1 - loss->label_smoothing : 0;
+    return weight_of(loss, class) * (hot + loss->label_smoothing / (double)classes);
+}
+
+/*
+ * The loss of one image: the sum over the classes of target * (log(sum of exp(x - m)) + m - x), with m = max x so that
+ * nothing overflows. Where `gradient` is not NULL, it becomes (softmax(x) * sum of targets - target) * scale / total.
+ */
+static double one_image(const resattn_cross_entropy *loss, const float *logits, int64_t classes, int32_t label,
+                        double total, float *gradient)
+{
+    double most = (double)logits[largest(logits, classes)], sum = 0, targets = 0, value = 0;
+    for (int64_t c = 0; c < classes; c++)
+        sum += exp((double)logits[c] - most);
+    double level = log(sum) + most;
+    for (int64_t c = 0; c < classes; c++) {
+        double target = target_of(loss, c, classes, label);
+        targets += target;
+        if (target > 0) /* the loss of other classes may be infinite */
+            value += target * (level - (double)logits[c]);
+    }
+    for (int64_t c = 0; gradient && c < classes; c++) {
+        double difference = exp((double)logits[c] - most) / sum * targets - target_of(loss, c, classes, label);
+        gradient[c] = (float)(difference * loss->gradient_scale / total);
+    }
+    return value;
+}
+
+/* What the losses of the images are divided by: what they weigh together, and 1 where that is nothing. */
+static double total_weight(const resattn_cross_entropy *loss, const int32_t *labels, int32_t count)
+{
+    double total = 0;
+    for (int32_t i = 0; i < count; i++)
+        total += weight_of(loss, labels[i]);
+    return total > 0 ? total : 1;
+}
+
+static resattn_status apply(const resattn_cross_entropy *loss, resattn_session *session, const int32_t *labels,
+                            int32_t count, double *value, int32_t *correct)
 {
     if (!session || !labels)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "cross entropy: %s is NULL", session ? "labels" : "session");
     const resattn_tensor *output = resattn_session_output(session, NULL);
     if (!output)
         return resattn_last_status();
+    int64_t classes = output->shape[1];
     resattn_status status = check(output, labels, count);
     if (status != RESATTN_OK)
         return status;
+    if (loss->weights && loss->weight_count != classes)
+        return ra_fail(RESATTN_SHAPE_MISMATCH, "cross entropy: %d class weights, the output has %lld classes",
+                       loss->weight_count, (long long)classes);
 
     float *gradient;
     if (!ra_session_gradient_buffer(session, &gradient))
         return resattn_last_status();
-    int64_t classes = output->shape[1];
     const float *logits = output->data;
-    double total = 0;
     int32_t hits = 0;
     ra_fpmode mode;
     ra_fpmode_enter(&mode);
+    double sum = 0, total = total_weight(loss, labels, count);
     for (int32_t i = 0; i < count; i++) {
         const float *row = logits + i * classes;
-        total += one_image(row, classes, labels[i], count, gradient ? gradient + i * classes : NULL);
+        sum += one_image(loss, row, classes, labels[i], total, gradient ? gradient + i * classes : NULL);
         hits += largest(row, classes) == labels[i];
     }
-    if (loss)
-        *loss = total / count;
+    if (value)
+        *value = sum / total;
     ra_fpmode_leave(&mode);
     if (correct)
         *correct = hits;
     return RESATTN_OK;
+}
+
+resattn_status resattn_softmax_cross_entropy(resattn_session *session, const int32_t *labels, int32_t count,
+                                             double *loss, int32_t *correct)
+{
+    return apply(&plain, session, labels, count, loss, correct);
+}
+
+/* ---- with options ---- */
+
+resattn_cross_entropy *resattn_cross_entropy_new(resattn_context *context)
+{
+    if (!context)
+        return ra_fail_null(RESATTN_INVALID_ARGUMENT, "cross entropy: context is NULL");
+    resattn_cross_entropy *loss = ra_alloc(context, 1, sizeof *loss);
+    if (!loss)
+        return NULL;
+    *loss = plain;
+    loss->context = resattn_context_ref(context);
+    return loss;
+}
+
+void resattn_cross_entropy_free(resattn_cross_entropy *loss)
+{
+    if (!loss)
+        return;
+    resattn_context *context = loss->context;
+    ra_free(context, loss->weights);
+    ra_free(context, loss);
+    resattn_context_unref(context);
+}
+
+resattn_status resattn_cross_entropy_set_real(resattn_cross_entropy *loss, const char *attribute, double value)
+{
+    if (!loss || !attribute)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "cross entropy: %s is NULL", loss ? "attribute" : "loss");
+    bool smoothing = strcmp(attribute, "label_smoothing") == 0;
+    if (!smoothing && strcmp(attribute, "gradient_scale") != 0)
+        return ra_fail(RESATTN_NOT_FOUND,
+                       "cross entropy: no attribute is called \"%.100s\", expected label_smoothing or gradient_scale",
+                       attribute);
+    double most = smoothing ? 1 : 1e6;
+    if (!(value >= 0 && value <= most))
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "cross entropy: %s is %g, expected 0 to %g", attribute, value, most);
+    *(smoothing ? &loss->label_smoothing : &loss->gradient_scale) = value;
+    return RESATTN_OK;
+}
+
+resattn_status resattn_cross_entropy_set_class_weights(resattn_cross_entropy *loss, const float *weights, int32_t count)
+{
+    if (!loss || (!weights && count != 0))
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "cross entropy: %s is NULL", loss ? "weights" : "loss");
+    if (count < 0)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "cross entropy: %d class weights, expected at least 0", count);
+    for (int32_t c = 0; c < count; c++)
+        if (!(weights[c] >= 0 && isfinite(weights[c])))
+            return ra_fail(RESATTN_INVALID_ARGUMENT,
+                           "cross entropy: the weight of class %d is %g, expected a number from 0", c,
+                           (double)weights[c]);
+    float *copy = NULL;
+    if (count > 0) {
+        copy = ra_alloc(loss->context, (size_t)count, sizeof *copy);
+        if (!copy)
+            return resattn_last_status();
+        memcpy(copy, weights, (size_t)count * sizeof *copy);
+    }
+    ra_free(loss->context, loss->weights);
+    loss->weights = copy;
+    loss->weight_count = count;
+    return RESATTN_OK;
+}
+
+resattn_status resattn_cross_entropy_apply(const resattn_cross_entropy *loss, resattn_session *session,
+                                           const int32_t *labels, int32_t count, double *value, int32_t *correct)
+{
+    if (!loss)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "cross entropy: loss is NULL");
+    return apply(loss, session, labels, count, value, correct);
 }

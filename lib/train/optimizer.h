@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What optimisers share: settings, state beside each weight, clipping, the parallel step. An optimiser is its own file
+ * with a table of settings, an update of one piece and a constructor. Uses: core, network.
+ */
+#ifndef RA_OPTIMIZER_H
+#define RA_OPTIMIZER_H
+
+#include "resattn/train.h"
+#include "train/pieces.h"
+
+/* The first settings of every optimiser; its own follow. */
+enum { RA_RATE, RA_WEIGHT_DECAY, RA_DECAY_VECTORS, RA_CLIP_NORM, RA_OWN_SETTINGS, RA_MAX_SETTINGS = 12 };
+
+/* One line a setting. */
+typedef struct ra_setting {
+    const char *name;
+    double initial, largest; /* the smallest value is 0 */
+    enum { RA_UP_TO, RA_BELOW, RA_WHOLE } range;
+} ra_setting;
+
+enum { RA_MAX_STATES = 2 };
+
+/* What one task changes. */
+typedef struct ra_update {
+    int64_t count;
+    float rate, decay;
+    float scale; /* of the gradient, below 1 where it is clipped */
+    const float *gradient;
+    float *weight;
+    float *states[RA_MAX_STATES];
+    int64_t steps; /* of this parameter, this one included */
+} ra_update;
+
+typedef struct ra_optimizer_kind {
+    const char *name;
+    const ra_setting *settings;
+    int32_t setting_count;
+    int32_t states; /* numbers beside each weight, 0 at first */
+    void (*update)(const double *values, const ra_update *update);
+} ra_optimizer_kind;
+
+/* NULL with the error recorded. */
+resattn_optimizer *ra_optimizer_new(const ra_optimizer_kind *kind, resattn_network *network, double rate);
+
+#endif
