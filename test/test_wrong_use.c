@@ -423,6 +423,12 @@ START_TEST(test_session_null)
     ck_assert_double_eq(resattn_session_operation_seconds(NULL, 0), -1);
     ck_assert_double_eq(resattn_context_peak(NULL), -1);
     REFUSED(INVALID, "NULL", resattn_softmax_cross_entropy(NULL, &label, 1, &real, NULL));
+    NOTHING(INVALID, "NULL", resattn_mask_loss_new(NULL, RESATTN_MASK_LOSS_DICE));
+    NOTHING(INVALID, "kind is 4", resattn_mask_loss_new(context, (resattn_mask_loss_kind)4));
+    resattn_mask_loss_free(NULL);
+    REFUSED(INVALID, "NULL", resattn_mask_loss_set_real(NULL, "weight", 1));
+    REFUSED(INVALID, "NULL", resattn_mask_loss_get_real(NULL, "weight", &real));
+    REFUSED(INVALID, "NULL", resattn_mask_loss_apply(NULL, NULL, NULL, NULL, NULL, NULL));
     NOTHING(INVALID, "NULL", resattn_sgd_new(NULL, 0.1));
     resattn_optimizer_free(NULL);
     REFUSED(INVALID, "NULL", resattn_optimizer_set_real(NULL, "rate", 1));
