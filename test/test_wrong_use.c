@@ -443,6 +443,28 @@ START_TEST(test_session_null)
 }
 END_TEST
 
+START_TEST(test_mask_losses)
+{
+    double weight = 0;
+    resattn_mask_loss *loss = resattn_mask_loss_new(context, RESATTN_MASK_LOSS_SQUARED);
+    NOTHING(INVALID, "NULL", resattn_mask_loss_new(NULL, RESATTN_MASK_LOSS_DICE));
+    NOTHING(INVALID, "kind is 4", resattn_mask_loss_new(context, (resattn_mask_loss_kind)4));
+    NOTHING(INVALID, "kind is 0", resattn_mask_loss_new(context, (resattn_mask_loss_kind)0));
+    REFUSED(INVALID, "NULL", resattn_mask_loss_set_real(NULL, "weight", 1));
+    REFUSED(INVALID, "attribute is NULL", resattn_mask_loss_set_real(loss, NULL, 1));
+    REFUSED(INVALID, "weight is -1, expected 0 to 1e+06", resattn_mask_loss_set_real(loss, "weight", -1));
+    REFUSED(INVALID, "weight is nan", resattn_mask_loss_set_real(loss, "weight", NAN));
+    REFUSED(ABSENT, "\"rate\", expected weight", resattn_mask_loss_set_real(loss, "rate", 1));
+    REFUSED(INVALID, "NULL", resattn_mask_loss_get_real(NULL, "weight", &weight));
+    REFUSED(INVALID, "value is NULL", resattn_mask_loss_get_real(loss, "weight", NULL));
+    REFUSED(INVALID, "NULL", resattn_mask_loss_apply(NULL, NULL, NULL, NULL, NULL, NULL));
+    ck_assert_int_eq(resattn_mask_loss_get_real(loss, "weight", &weight), RESATTN_OK);
+    ck_assert_double_eq(weight, 1);
+    resattn_mask_loss_free(loss);
+    resattn_mask_loss_free(NULL);
+}
+END_TEST
+
 START_TEST(test_schedules)
 {
     const int64_t milestones[2] = {10, 20}, descending[2] = {20, 10}, negative[2] = {-1, 10};
@@ -560,6 +582,7 @@ int main(void)
     tcase_add_test(tests, test_names);
     tcase_add_test(tests, test_network_null);
     tcase_add_test(tests, test_session_null);
+    tcase_add_test(tests, test_mask_losses);
     tcase_add_test(tests, test_schedules);
     tcase_add_test(tests, test_blobs);
     tcase_add_test(tests, test_weights);

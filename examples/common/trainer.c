@@ -19,6 +19,8 @@ struct run {
     resattn_session *session;
     resattn_optimizer *optimizer;
     resattn_schedule *schedule;
+    resattn_mask_loss *mask_loss; /* NULL: masks have no targets */
+    resattn_tensor *targets;      /* batch x 1 x 32 x 32 */
     struct batch batch;
     int32_t *order;
     struct progress progress;
@@ -37,21 +39,45 @@ static resattn_schedule *new_schedule(resattn_context *context, const struct tra
     }
 }
 
+static const char *mask_name(const resattn_network *network, int32_t module)
+{
+    return resattn_attention_mask_name(resattn_network_attention(network, module));
+}
+
+/* A session gives the masks that its plan asks for. */
 static resattn_session *new_session(resattn_network *network, const struct trainer *trainer)
 {
     resattn_plan *plan = resattn_plan_new(network, RESATTN_TRAINING, trainer->batch, trainer->side, trainer->side);
-    resattn_session *session = plan ? resattn_session_new(plan) : NULL;
+    int failed = !plan;
+    for (int32_t i = 0; i < resattn_network_attention_count(network) && trainer->mask_weight > 0 && !failed; i++)
+        failed = resattn_plan_add_output(plan, mask_name(network, i)) != 0;
+    resattn_session *session = failed ? NULL : resattn_session_new(plan);
     resattn_plan_free(plan);
     return session;
 }
 
 static void close_run(struct run *run)
 {
+    resattn_tensor_unref(run->targets);
+    resattn_mask_loss_free(run->mask_loss);
     resattn_schedule_free(run->schedule);
     resattn_optimizer_free(run->optimizer);
     resattn_session_free(run->session);
     batch_free(&run->batch);
     free(run->order);
+}
+
+static int open_mask_loss(struct run *run, resattn_context *context)
+{
+    int64_t shape[] = {run->trainer->batch, 1, IMAGE_SIDE, IMAGE_SIDE};
+    if (!run->images->coverage || run->trainer->augmented)
+        return complain("masks need images that are not augmented and know where their objects are");
+    run->targets = resattn_tensor_new(context, RESATTN_U8, 4, shape, RESATTN_CHANNELS_FIRST);
+    run->mask_loss = resattn_mask_loss_new(context, RESATTN_MASK_LOSS_CROSS_ENTROPY);
+    if (!run->targets || !run->mask_loss ||
+        resattn_mask_loss_set_real(run->mask_loss, "weight", run->trainer->mask_weight))
+        return complain_library();
+    return 0;
 }
 
 static int open_run(struct run *run, resattn_network *network, const struct images *images,
@@ -78,7 +104,7 @@ static int open_run(struct run *run, resattn_network *network, const struct imag
         resattn_optimizer_set_real(run->optimizer, "weight_decay", trainer->weight_decay) ||
         resattn_optimizer_set_real(run->optimizer, "decay_vectors", 0))
         return complain_library();
-    return 0;
+    return trainer->mask_weight > 0 ? open_mask_loss(run, context) : 0;
 }
 
 static void shuffle(int32_t *order, int32_t count, struct random *random)
@@ -91,15 +117,25 @@ static void shuffle(int32_t *order, int32_t count, struct random *random)
     }
 }
 
-/* One step: forward, loss, backward, and a change of the parameters. */
+/* Gives every mask its gradient. The library brings the targets to the masks' sizes. */
+static resattn_status apply_mask_losses(struct run *run)
+{
+    const resattn_network *network = resattn_session_network(run->session);
+    resattn_status status = RESATTN_OK;
+    for (int32_t i = 0; i < resattn_network_attention_count(network) && run->mask_loss && !status; i++)
+        status = resattn_mask_loss_apply(run->mask_loss, run->session, mask_name(network, i), run->targets, NULL, NULL);
+    return status;
+}
+
+/* One step: forward, losses, backward, and a change of the parameters. */
 static int train_step(struct run *run, int64_t step, double *loss, int32_t *correct)
 {
     const resattn_tensor *input = batch_tensor(&run->batch, run->batch.capacity);
     double rate = resattn_schedule_rate(run->schedule, step);
     if (resattn_session_forward(run->session, input) ||
         resattn_softmax_cross_entropy(run->session, run->batch.labels, run->batch.capacity, loss, correct) ||
-        resattn_session_backward(run->session) || resattn_optimizer_set_real(run->optimizer, "rate", rate) ||
-        resattn_optimizer_step(run->optimizer))
+        apply_mask_losses(run) || resattn_session_backward(run->session) ||
+        resattn_optimizer_set_real(run->optimizer, "rate", rate) || resattn_optimizer_step(run->optimizer))
         return complain_library();
     return 0;
 }
@@ -117,6 +153,9 @@ static int train_epoch(struct run *run, int32_t epoch)
         for (int32_t i = 0; i < size; i++) {
             int32_t index = run->order[step * size + i];
             batch_put(&run->batch, i, run->images, index, trainer->augmented, seed, (uint64_t)index + 1);
+            if (run->targets)
+                memcpy((uint8_t *)resattn_tensor_data(run->targets) + (size_t)i * IMAGE_PIXELS,
+                       image_coverage(run->images, index), IMAGE_PIXELS);
         }
         double loss = 0;
         int32_t correct = 0;

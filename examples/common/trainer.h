@@ -17,8 +17,9 @@ struct trainer {
     double rate;  /* the largest learning rate */
     double weight_decay;
     enum trainer_schedule schedule;
-    uint64_t seed; /* of the order of the images, and of augmentation */
-    int augmented; /* crop and mirror */
+    uint64_t seed;      /* of the order of the images, and of augmentation */
+    int augmented;      /* crop and mirror */
+    double mask_weight; /* of the loss of each attention mask against the objects' coverage; 0: masks have no targets */
 };
 
 /* Trains by stochastic gradient descent with Nesterov's momentum and shows the progress. Returns 0, or -1 after

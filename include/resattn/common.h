@@ -66,6 +66,7 @@ typedef struct resattn_cross_entropy resattn_cross_entropy;
 typedef struct resattn_optimizer resattn_optimizer;
 typedef struct resattn_schedule resattn_schedule;
 typedef struct resattn_average resattn_average;
+typedef struct resattn_mask_loss resattn_mask_loss;
 typedef struct resattn_model_config resattn_model_config;
 
 /* The version of the headers, as major * 10000 + minor * 100 + patch. Since 0.9. */

@@ -20,6 +20,52 @@ extern "C" {
 RESATTN_API resattn_status resattn_softmax_cross_entropy(resattn_session *session, const int32_t *labels, int32_t count,
                                                          double *loss, int32_t *correct);
 
+/* What a mask m is compared with its target t by. Each is a mean over the pixels of a map, but for Dice, which is of the map. */
+typedef enum resattn_mask_loss_kind {
+    RESATTN_MASK_LOSS_CROSS_ENTROPY = 1, /* binary: -t log(m) - (1 - t) log(1 - m), in nats */
+    RESATTN_MASK_LOSS_SQUARED = 2,       /* (m - t)^2 */
+    RESATTN_MASK_LOSS_DICE = 3           /* 1 - (2 sum(m t) + 1) / (sum(m^2) + sum(t^2) + 1) */
+} resattn_mask_loss_kind;
+
+/*
+ * A loss that supervises attention masks: how far a mask is from a map of where the object is. Cross entropy takes m as at least
+ * 1e-6 and at most 1 - 1e-6, for the value and for the gradient (which is then at most 1e6 a pixel and still leads back), so
+ * that masks of 0 and 1 have finite ones. Dice is the soft one of Milletari et al. (3DV 2016); the two ones in it make it 0 for an
+ * empty mask and an empty target. Attribute: weight (1), a factor of the value and the gradient, 0 to 1e6. The loss
+ * holds a share of the context, and may be applied to any sessions and outputs. Returns an owned loss, or NULL:
+ * INVALID_ARGUMENT, OUT_OF_MEMORY. Since 0.9.
+ */
+RESATTN_API resattn_mask_loss *resattn_mask_loss_new(resattn_context *context, resattn_mask_loss_kind kind);
+
+/* Frees the loss. Since 0.9. */
+RESATTN_API void resattn_mask_loss_free(resattn_mask_loss *loss);
+
+/* Sets or reads an attribute by name. Errors: INVALID_ARGUMENT for a value outside its range, NOT_FOUND. Since 0.9. */
+RESATTN_API resattn_status resattn_mask_loss_set_real(resattn_mask_loss *loss, const char *attribute, double value);
+RESATTN_API resattn_status resattn_mask_loss_get_real(const resattn_mask_loss *loss, const char *attribute,
+                                                      double *value);
+
+/*
+ * Compares the output `name` of the session's last forward pass, an attention module's mask (resattn_attention_mask_name()) that
+ * the plan asked for, with `targets`: n, 1 or the mask's channels, any height and width; F32, or U8 where 255 is 1. A target
+ * is brought to the mask's size by its mean over the area that each pixel of the mask covers, exact where that is a fraction of pixels
+ * too. One target channel stands for the mean over the mask's channels: that mean is compared, and all channels get the same
+ * gradient. As many as the mask's are compared one by one, and the loss of an image is their mean.
+ *
+ * `image_weights` (n, finite, at least 0; NULL: all 1): an image with weight 0 has no target, and what `targets` has in
+ * its place is not looked at. *value (may be NULL) is the loss's weight times the weighted mean over the images; 0 where
+ * all weights are 0. In a training session the gradient of that is added to what the output has been given since the forward
+ * pass (nothing counts as zeros), by another mask loss, say: losses add up. resattn_session_set_gradient() afterwards replaces the sum.
+ * One backward pass serves masks and class loss. The result does not depend on the number of threads. An error changes nothing.
+ *
+ * Errors: INVALID_ARGUMENT (a target that is not finite or, but for RESATTN_MASK_LOSS_SQUARED, outside 0 to 1; an image weight),
+ * SHAPE_MISMATCH, NOT_FOUND, TOO_LARGE (targets of more than 2^31 - 1 rows or columns), WRONG_STATE (before forward, in
+ * training after backward). Since 0.9.
+ */
+RESATTN_API resattn_status resattn_mask_loss_apply(const resattn_mask_loss *loss, resattn_session *session,
+                                                   const char *name, const resattn_tensor *targets,
+                                                   const float *image_weights, double *value);
+
 /*
  * The same loss with options, as in PyTorch. With class weights w (1 each at first), label smoothing e and C classes, the target t of
  * an image with label y is (1 - e) * w[y] at y, plus e / C * w[c] at every class c (Szegedy et al., CVPR 2016); its loss is the sum

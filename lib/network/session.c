@@ -363,6 +363,23 @@ static bool is_given(const resattn_session *session, int32_t value)
     return false;
 }
 
+bool ra_session_gradient_sum(resattn_session *session, const char *name, float **buffer)
+{
+    *buffer = NULL;
+    session_output *output = find_output(session, name);
+    if (!output)
+        return false;
+    if (session->purpose != RESATTN_TRAINING)
+        return true;
+    if (!may_take_gradient(session, "gradient"))
+        return false;
+    *buffer = gradient_of(session, output);
+    if (*buffer && !is_given(session, output->value))
+        memset(*buffer, 0, (size_t)resattn_tensor_elements(&output->tensor) * sizeof **buffer);
+    output->gradient_given = true;
+    return true;
+}
+
 static void clear_missing_gradients(const resattn_session *session)
 {
     for (int32_t i = 0; i < session->output_count; i++) {

@@ -35,4 +35,8 @@ double **ra_session_seconds(resattn_session *session);
  */
 bool ra_session_gradient_buffer(resattn_session *session, float **buffer);
 
+/* The same for the output `name`, to be added to: what it was given since the last forward pass, else zeros. NOT_FOUND for
+ * an output that the plan did not ask for. */
+bool ra_session_gradient_sum(resattn_session *session, const char *name, float **buffer);
+
 #endif
