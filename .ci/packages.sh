@@ -37,4 +37,4 @@ try_packages()
 
 # What every build needs.
 # shellcheck disable=SC2034
-build_packages="gcc libc6-dev meson ninja-build pkg-config libblis-dev zlib1g-dev libjansson-dev libpng-dev libjpeg-dev"
+build_packages="gcc libc6-dev meson ninja-build pkg-config libblis-dev zlib1g-dev libjansson-dev libpng-dev libjpeg-dev libcairo2-dev"

@@ -84,7 +84,8 @@ class CommandLine(unittest.TestCase):
     def test_help(self):
         out, _ = run("--help")
         commands = re.findall(r"^  ([a-z]+)  ", out, re.M)
-        self.assertLessEqual({"info", "train", "eval", "bench", "models", "convert", "classify"}, set(commands))
+        self.assertLessEqual({"info", "train", "eval", "bench", "models", "convert", "classify", "attend"},
+                             set(commands))
         for command in commands:
             with self.subTest(command=command):
                 self.assertIn(f"Usage: resattn {command}", run(command, "--help")[0])
@@ -96,7 +97,11 @@ class CommandLine(unittest.TestCase):
                           ("info", SMALL, "--json", "--layers"), ("info", SMALL, "--json", "--dot"),
                           ("models", "no-such"), ("train", "--model", "x"),
                           ("convert", "x", "y", "--type", "f8"), ("convert", "x", "y", "--mean", "1,2"),
-                          ("convert", "x", "y", "--lenient"), ("classify", "x", "y", "--top", "0")]:
+                          ("convert", "x", "y", "--lenient"), ("classify", "x", "y", "--top", "0"),
+                          ("attend", "x"), ("attend", "x", "y", "--channel", "1", "--top", "2"),
+                          ("attend", "x", "y", "--channel", "-1"), ("attend", "x", "y", "--alpha", "2"),
+                          ("attend", "x", "y", "--range", "1,0"), ("attend", "x", "y", "--range", "0"),
+                          ("attend", "x", "y", "--side", "10")]:
             with self.subTest(arguments=arguments):
                 out, err = run(*arguments, code=2)
                 self.assertEqual(out, "")
@@ -457,19 +462,21 @@ class Training(unittest.TestCase):
         run("train", "--load", "t.resattn", "--data", "cifar", "--epochs", "1", "--out", "absent/t", code=1)
 
 
-def main():
+def main(module):
+    """Runs the tests of a module."""
     global options, tool, folder
     parser = argparse.ArgumentParser(description="Tests the resattn tool.")
     parser.add_argument("tool")
     parser.add_argument("--pictures", action="store_true", help="it reads PNG files")
     parser.add_argument("--jpeg", metavar="MAKE_PICTURES", help="it reads JPEG files, which this program writes")
+    parser.add_argument("--cairo", metavar="MASK_VALUES", help="it draws; this program writes masks as text")
     parser.add_argument("--weights", action="store_true", help="it reads and writes files of weights")
     options = parser.parse_args()
     tool = os.path.abspath(options.tool)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        unittest.main(argv=sys.argv[:1])
+        unittest.main(module=module, argv=sys.argv[:1])
 
 
 if __name__ == "__main__":
-    main()
+    main("__main__")

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bitmap.h"
 #include "errors.h"
 
 /* A network should give one number a class and picture. */
@@ -25,12 +24,24 @@ static int check_output(resattn_plan *plan, const resattn_network *network)
     return 0;
 }
 
-static int open_session(struct classifier *classifier, resattn_network *network, int32_t capacity, int32_t side)
+/* A plan says what a session will be asked for; masks are not kept unless it does. */
+static int ask_for_masks(resattn_plan *plan, const resattn_network *network)
+{
+    for (int32_t i = 0; i < resattn_network_attention_count(network); i++)
+        if (resattn_plan_add_output(plan, resattn_attention_mask_name(resattn_network_attention(network, i))))
+            return complain_library();
+    return 0;
+}
+
+static int open_session(struct classifier *classifier, resattn_network *network, int32_t capacity, int32_t side,
+                        int with_masks)
 {
     resattn_plan *plan = resattn_plan_new(network, RESATTN_INFERENCE, capacity, side, side);
     if (!plan)
         return complain_library();
     int result = check_output(plan, network);
+    if (!result && with_masks)
+        result = ask_for_masks(plan, network);
     if (!result && !(classifier->session = resattn_session_new(plan)))
         result = complain_library();
     resattn_plan_free(plan);
@@ -44,8 +55,8 @@ static int ends_with_softmax(const resattn_layer *layer)
     return strcmp(resattn_layer_kind(layer), "softmax") == 0;
 }
 
-int classifier_open(struct classifier *classifier, resattn_network *network, int32_t capacity, int32_t short_side,
-                    int32_t side)
+static int open_classifier(struct classifier *classifier, resattn_network *network, int32_t capacity,
+                           int32_t short_side, int32_t side, int with_masks)
 {
     memset(classifier, 0, sizeof *classifier);
     classifier->classes = resattn_network_out_channels(network);
@@ -54,12 +65,24 @@ int classifier_open(struct classifier *classifier, resattn_network *network, int
     classifier->probabilities = calloc((size_t)capacity * (size_t)classifier->classes, sizeof(float));
     int result = classifier->probabilities ? 0 : complain("no memory for %d answers", (int)capacity);
     if (!result)
-        result = open_session(classifier, network, capacity, side);
+        result = open_session(classifier, network, capacity, side, with_masks);
     if (!result)
         result = batch_init(&classifier->batch, resattn_network_context(network), capacity, side);
     if (result)
         classifier_close(classifier);
     return result;
+}
+
+int classifier_open(struct classifier *classifier, resattn_network *network, int32_t capacity, int32_t short_side,
+                    int32_t side)
+{
+    return open_classifier(classifier, network, capacity, short_side, side, 0);
+}
+
+int classifier_open_with_masks(struct classifier *classifier, resattn_network *network, int32_t capacity,
+                               int32_t short_side, int32_t side)
+{
+    return open_classifier(classifier, network, capacity, short_side, side, 1);
 }
 
 void classifier_close(struct classifier *classifier)
@@ -70,14 +93,19 @@ void classifier_close(struct classifier *classifier)
     memset(classifier, 0, sizeof *classifier);
 }
 
-int classifier_put(struct classifier *classifier, int32_t place, const char *path)
+int classifier_put_bitmap(struct classifier *classifier, int32_t place, const struct bitmap *bitmap)
 {
     struct batch *batch = &classifier->batch;
+    size_t image = (size_t)batch->side * (size_t)batch->side * 3;
+    return bitmap_fit(bitmap, classifier->short_side, batch->side, batch->pixels + (size_t)place * image);
+}
+
+int classifier_put(struct classifier *classifier, int32_t place, const char *path)
+{
     struct bitmap bitmap;
     if (bitmap_read(&bitmap, path))
         return -1;
-    size_t image = (size_t)batch->side * (size_t)batch->side * 3;
-    int result = bitmap_fit(&bitmap, classifier->short_side, batch->side, batch->pixels + (size_t)place * image);
+    int result = classifier_put_bitmap(classifier, place, &bitmap);
     bitmap_free(&bitmap);
     return result;
 }

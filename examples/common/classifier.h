@@ -8,6 +8,7 @@
 #include <resattn/resattn.h>
 
 #include "batch.h"
+#include "bitmap.h"
 
 struct classifier {
     resattn_session *session;
@@ -24,10 +25,17 @@ struct classifier {
 int classifier_open(struct classifier *classifier, resattn_network *network, int32_t capacity, int32_t short_side,
                     int32_t side);
 
+/* The same, and the masks of the attention modules can be read after a run. */
+int classifier_open_with_masks(struct classifier *classifier, resattn_network *network, int32_t capacity,
+                               int32_t short_side, int32_t side);
+
 void classifier_close(struct classifier *classifier);
 
 /* Reads a picture file into a place of the batch. Returns 0, or -1 after printing why not. */
 int classifier_put(struct classifier *classifier, int32_t place, const char *path);
+
+/* The same with a picture that has been read. */
+int classifier_put_bitmap(struct classifier *classifier, int32_t place, const struct bitmap *bitmap);
 
 /* Runs the network on the first `count` pictures of the batch. Returns 0, or -1 after printing why not. */
 int classifier_run(struct classifier *classifier, int32_t count);

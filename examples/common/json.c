@@ -6,9 +6,8 @@
 
 #include <stdint.h>
 
-/* The bytes of the UTF-8 character at `text`, 0 if there is none: too long forms, surrogates and what is beyond
- * U+10FFFF are none. */
-static int character_bytes(const unsigned char *text)
+/* Too long forms, surrogates and what is beyond U+10FFFF are no characters. */
+int utf8_character(const unsigned char *text)
 {
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
     if (text[0] < 0x80)
@@ -29,7 +28,7 @@ void json_text(FILE *file, const char *text)
 {
     fputc('"', file);
     for (const unsigned char *at = (const unsigned char *)text; *at;) {
-        int bytes = character_bytes(at);
+        int bytes = utf8_character(at);
         if (bytes == 0) {
             fputs("\\ufffd", file);
             bytes = 1;

@@ -22,6 +22,7 @@ static const struct {
     {"models", command_models, "the paper's table of networks, or all networks by name"},
     {"convert", command_convert, "weights of other programs to a network's file, and back"},
     {"classify", command_classify, "say what pictures show"},
+    {"attend", command_attend, "draw attention masks over pictures"},
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };

@@ -14,6 +14,7 @@ int command_eval(int argc, char **argv);
 int command_bench(int argc, char **argv);
 int command_models(int argc, char **argv);
 int command_classify(int argc, char **argv);
+int command_attend(int argc, char **argv);
 int command_convert(int argc, char **argv);
 
 /* Makes a context that prints the library's warnings. NULL after printing why not. */
