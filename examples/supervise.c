@@ -35,7 +35,7 @@ struct settings {
 static const char help[] = "Usage: supervise [OPTION]...\n"
                            "Trains a small attention network twice: without and with targets for its masks.\n"
                            "\n"
-                           "  --epochs N   how often to go through the training images (default 2)\n"
+                           "  --epochs N   how often to go through the training images (default 4)\n"
                            "  --images N   how many there are, 50 to 8000 (default 8000)\n"
                            "  --weight X   of each mask's loss beside the class loss (default 0.5)\n"
                            "  --threads N  0, the default: as many as there are CPUs\n"
@@ -114,7 +114,7 @@ int main(int argc, char **argv)
                                             {"seed", required_argument, NULL, 's'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
-    struct settings settings = {.epochs = 2, .images = SHAPES_TRAIN, .weight = 0.5, .seed = 1};
+    struct settings settings = {.epochs = 4, .images = SHAPES_TRAIN, .weight = 0.5, .seed = 1};
     struct images training = {0}, test = {0};
     double started = seconds_now();
     set_program_name(argv[0]);
