@@ -151,25 +151,41 @@ TILE(1)
 TILE(2)
 TILE(3)
 TILE(4)
-#if RA_LANES > 4 || defined(__aarch64__) && !defined(RA_PORTABLE)
+#if RA_LANES == 8 || (RA_LANES == 4 && defined(__aarch64__) && !defined(RA_PORTABLE))
 TILE(5)
 TILE(6)
 #endif
 #if RA_LANES == 16
+TILE(6)
 TILE(7)
 TILE(8)
-TILE(9)
 TILE(10)
-TILE(11)
 TILE(12)
 TILE(13)
 TILE(14)
+
+/* Heights that maps seldom need are made of two, which saves code. */
+#define SPLIT_TILE(rows, most)                                                                                         \
+    static void tile_##rows(int vectors, const segments *left, const float *w, const finish *end)                      \
+    {                                                                                                                  \
+        segments below = *left;                                                                                        \
+        finish rest = *end;                                                                                            \
+        below.a += (most)*below.row;                                                                                   \
+        rest.c += (most)*rest.c_row;                                                                                   \
+        rest.addend = rest.addend ? rest.addend + (most)*rest.addend_row : NULL;                                       \
+        rest.second = rest.second ? rest.second + (most)*rest.second_row : NULL;                                       \
+        tile_##most(vectors, left, w, end);                                                                            \
+        tile_1(vectors, &below, w, &rest);                                                                             \
+    }
+SPLIT_TILE(5, 4)
+SPLIT_TILE(9, 8)
+SPLIT_TILE(11, 10)
 #endif
 
 typedef void tile_fn(int vectors, const segments *left, const float *w, const finish *end);
 static tile_fn *const tiles[ROWS + 1] = {
     NULL,   tile_1, tile_2, tile_3,  tile_4,
-#if RA_LANES > 4 || defined(__aarch64__) && !defined(RA_PORTABLE)
+#if RA_LANES > 4 || (defined(__aarch64__) && !defined(RA_PORTABLE))
     tile_5, tile_6,
 #endif
 #if RA_LANES == 16
