@@ -26,15 +26,6 @@ static int32_t add_input(const ra_program *program, ra_node *node, int32_t value
     return number;
 }
 
-/* The node takes over node `index` and gives its value. */
-static void take_over(ra_program *program, ra_node *node, int32_t index)
-{
-    int32_t producer = program->values[node->output].producer;
-    node->output = program->nodes[index].output;
-    program->values[node->output].producer = producer;
-    ra_node_drop(program, index);
-}
-
 static void fuse_sum(ra_program *program, int32_t index)
 {
     ra_node *sum = &program->nodes[index];
@@ -46,7 +37,7 @@ static void fuse_sum(ra_program *program, int32_t index)
         if (!node->op.addend)
             continue;
         node->op.fused_relu = sum->op.fused_relu;
-        take_over(program, node, index);
+        ra_node_take_over(program, node, index);
         return;
     }
 }
@@ -57,7 +48,7 @@ static void fuse_sigmoid(ra_program *program, int32_t index)
     if (!node || node->op.fused_sigmoid)
         return;
     node->op.fused_sigmoid = true;
-    take_over(program, node, index);
+    ra_node_take_over(program, node, index);
 }
 
 static void fuse_gate(ra_program *program, int32_t index)
@@ -70,7 +61,7 @@ static void fuse_gate(ra_program *program, int32_t index)
     if (!node->op.trunk)
         return;
     node->op.plus = gate->op.plus;
-    take_over(program, node, index);
+    ra_node_take_over(program, node, index);
 }
 
 /* A batch norm that is left has a convolution before it only if others read the convolution too, or a sum lies between. */
@@ -88,7 +79,7 @@ static void fuse_norm(ra_program *program, int32_t index)
     node->second_norm = norm->op.layer;
     if (ra_only_reader(program, value) == index && !program->values[value].kept) {
         node->op.second_in_place = true;
-        take_over(program, node, index);
+        ra_node_take_over(program, node, index);
         return;
     }
     node->second = norm->output;

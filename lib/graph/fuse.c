@@ -43,6 +43,14 @@ static void take(ra_node *node, const ra_node *next)
 /* compact() takes it out. */
 void ra_node_drop(ra_program *program, int32_t index) { program->nodes[index].output = -1; }
 
+void ra_node_take_over(ra_program *program, ra_node *node, int32_t index)
+{
+    int32_t producer = program->values[node->output].producer;
+    node->output = program->nodes[index].output;
+    program->values[node->output].producer = producer;
+    ra_node_drop(program, index);
+}
+
 static void compact(ra_program *program)
 {
     int32_t count = 0;
@@ -69,9 +77,7 @@ void ra_program_fuse(ra_program *program)
             if (reader < 0 || !can_take(program, node, &program->nodes[reader]))
                 break;
             take(node, &program->nodes[reader]);
-            node->output = program->nodes[reader].output;
-            program->values[node->output].producer = i;
-            ra_node_drop(program, reader);
+            ra_node_take_over(program, node, reader);
         }
     }
     if (!program->training)

@@ -125,6 +125,8 @@ void ra_program_finish(ra_program *program);
 int32_t ra_only_reader(const ra_program *program, int32_t value);
 /* Marks a node as gone (fuse.c). */
 void ra_node_drop(ra_program *program, int32_t index);
+/* The node gives the value of node `index` instead of its own, and that one is gone (fuse.c). */
+void ra_node_take_over(ra_program *program, ra_node *node, int32_t index);
 
 /* Sets the slice for up to `batch` images, gives every value, gradient and saved piece its place in one arena for so many, and
  * finds out the scratch that is needed. Once, after fusing. */

@@ -47,12 +47,6 @@ static int32_t pieces(int64_t whole, int32_t part)
     return (int32_t)ra_div_up(whole, part);
 }
 
-/* The most equal parts of `whole` that are at most `most` each. */
-static int32_t equal_part(int64_t whole, int64_t most)
-{
-    return (int32_t)ra_div_up(whole, ra_div_up(whole, most));
-}
-
 static int32_t blocks(const filter_plan *plan)
 {
     return plan->tap_tiles * plan->channel_tiles * plan->row_tiles;
@@ -61,9 +55,9 @@ static int32_t blocks(const filter_plan *plan)
 static void cut_filter(filter_plan *plan, int64_t taps, int32_t in_c, int32_t out_c, int32_t tap_limit,
                        int32_t column_limit, int32_t row_limit)
 {
-    plan->channels = equal_part(in_c, column_limit);
-    plan->taps = plan->channels < in_c ? 1 : equal_part(taps, ra_max(1, ra_min(tap_limit, column_limit / in_c)));
-    plan->rows = equal_part(out_c, row_limit);
+    plan->channels = ra_equal_part(in_c, column_limit);
+    plan->taps = plan->channels < in_c ? 1 : ra_equal_part(taps, ra_max(1, ra_min(tap_limit, column_limit / in_c)));
+    plan->rows = ra_equal_part(out_c, row_limit);
     plan->tap_tiles = pieces(taps, plan->taps);
     plan->channel_tiles = pieces(in_c, plan->channels);
     plan->row_tiles = pieces(out_c, plan->rows);
@@ -97,7 +91,7 @@ static filter_plan make_filter_plan(const ra_conv *conv, int32_t n)
         if ((int64_t)blocks(&plan) * conv->groups < RA_TASKS_WANTED)
             cut_filter(&plan, taps, in_c, out_c, 1, BLOCK / 2, BLOCK / 2);
     }
-    plan.segment = equal_part(ra_div_up(pixels, plan.parts), most_segment(&plan));
+    plan.segment = ra_equal_part(ra_div_up(pixels, plan.parts), most_segment(&plan));
     return plan;
 }
 

@@ -107,6 +107,19 @@ static inline int64_t ra_times(int64_t a, int64_t b)
     int64_t product;
     return ra_mul_i64(a, b, &product) ? product : INT64_MAX;
 }
+static inline int64_t ra_smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+static inline int64_t ra_round_up(int64_t value, int64_t unit)
+{
+    return ra_div_up(value, unit) * unit;
+}
+/* The most equal parts of `whole` that are at most `most` each. */
+static inline int32_t ra_equal_part(int64_t whole, int64_t most)
+{
+    return (int32_t)ra_div_up(whole, ra_div_up(whole, most < 1 ? 1 : most));
+}
 /* Rounded up to the cache line, in floats. */
 static inline size_t ra_line(size_t floats)
 {

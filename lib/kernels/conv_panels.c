@@ -45,22 +45,6 @@ typedef struct panel_job {
     size_t each; /* floats of scratch of a worker */
 } panel_job;
 
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-/* The most equal parts of `whole` that are at most `most` each. */
-static int32_t equal_part(int64_t whole, int64_t most)
-{
-    return (int32_t)ra_div_up(whole, ra_div_up(whole, most < 1 ? 1 : most));
-}
-
-static int64_t round_up(int64_t value, int64_t unit)
-{
-    return ra_div_up(value, unit) * unit;
-}
-
 /* Whether the rows of the left operand are the image's pixels, and can be read as they lie. */
 static bool reads_pixels(const ra_conv *conv)
 {
@@ -71,8 +55,8 @@ static bool reads_pixels(const ra_conv *conv)
 static void cut_depth(const ra_conv *conv, int32_t most, panel_plan *plan)
 {
     int32_t depth = conv->in_c / conv->groups;
-    plan->channels = equal_part(depth, most);
-    plan->taps = plan->channels < depth ? 1 : equal_part(ra_conv_taps(conv), most / depth);
+    plan->channels = ra_equal_part(depth, most);
+    plan->taps = plan->channels < depth ? 1 : ra_equal_part(ra_conv_taps(conv), most / depth);
 }
 
 static panel_plan make_plan(const ra_conv *conv, int32_t n, bool short_sums)
@@ -81,11 +65,11 @@ static panel_plan make_plan(const ra_conv *conv, int32_t n, bool short_sums)
     int32_t columns = conv->out_c / conv->groups;
     panel_plan plan = {.gathered = !reads_pixels(conv)};
     int64_t work = ra_times(ra_times(rows, depth), columns) / TASK_WORK;
-    int64_t wanted = ra_div_up(work < 1 ? 1 : smaller(work, TASKS), conv->groups);
-    plan.rows = (int32_t)smaller(rows, smaller(MOST_ROWS, round_up(equal_part(rows, MOST_ROWS), ROW_UNIT)));
+    int64_t wanted = ra_div_up(work < 1 ? 1 : ra_smaller(work, TASKS), conv->groups);
+    plan.rows = (int32_t)ra_smaller(rows, ra_smaller(MOST_ROWS, ra_round_up(ra_equal_part(rows, MOST_ROWS), ROW_UNIT)));
     plan.row_tiles = ra_div_up(rows, plan.rows);
-    int64_t parts = smaller(ra_div_up(wanted, plan.row_tiles), ra_div_up(columns, RA_PANEL));
-    plan.columns = (int32_t)smaller(columns, round_up(ra_div_up(columns, parts), RA_PANEL));
+    int64_t parts = ra_smaller(ra_div_up(wanted, plan.row_tiles), ra_div_up(columns, RA_PANEL));
+    plan.columns = (int32_t)ra_smaller(columns, ra_round_up(ra_div_up(columns, parts), RA_PANEL));
     plan.column_tiles = (int32_t)ra_div_up(columns, plan.columns);
     plan.whole = plan.gathered && plan.column_tiles > 1 && conv->groups == 1 && ra_times(rows, depth) <= MOST_WHOLE;
     plan.by_columns = ra_times(depth, columns) > ra_times(rows, (int64_t)conv->in_c + conv->out_c);
@@ -119,7 +103,7 @@ bool ra_panels_work(const ra_conv *conv, int32_t n, int32_t workers, size_t *byt
         return false;
     if (!plan.gathered)
         return true;
-    int64_t most = smaller(MOST_WHOLE / (ra_conv_taps(conv) * conv->in_c), ra_conv_pixels(conv, n));
+    int64_t most = ra_smaller(MOST_WHOLE / (ra_conv_taps(conv) * conv->in_c), ra_conv_pixels(conv, n));
     size_t whole = conv->groups == 1 ? ra_line((size_t)(most * whole_row(conv))) : 0;
     return ra_conv_bytes(whole, ra_line(MOST_ROWS * (size_t)scratch_row(&plan)), workers, bytes);
 }
@@ -134,7 +118,7 @@ void ra_panels_pack_one(const ra_conv *conv, const float *filter, int32_t panel,
     const float *source = filter + ((int64_t)(panel / panels) * columns + first) * depth;
     packed += panel * depth * RA_PANEL;
     for (int64_t block = 0; block < depth; block += PACK_BLOCK) {
-        int64_t end = smaller(depth, block + PACK_BLOCK);
+        int64_t end = ra_smaller(depth, block + PACK_BLOCK);
         for (int32_t j = 0; j < RA_PANEL; j++)
             for (int64_t l = block; l < end; l++)
                 packed[l * RA_PANEL + j] = j < count ? source[j * depth + l] : 0;
@@ -212,7 +196,7 @@ static void run_tile(void *data, int32_t index, int32_t worker)
     int64_t row = (int64_t)(plan->by_columns ? index % row_tiles : index / column_tiles) * plan->rows;
     int32_t column = tile % plan->column_tiles * plan->columns, group = tile / plan->column_tiles;
     int32_t channel = group * out_c + column;
-    ra_product product = {.rows = smaller(plan->rows, job->rows - row),
+    ra_product product = {.rows = ra_smaller(plan->rows, job->rows - row),
                           .columns = ra_min(plan->columns, out_c - column),
                           .panels = job->packed + (group * ra_div_up(out_c, RA_PANEL) + column / RA_PANEL) * panel,
                           .panel_step = panel,

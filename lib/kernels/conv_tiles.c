@@ -17,22 +17,6 @@ enum {
     GATHER_TASK = 1 << 15  /* floats */
 };
 
-static int64_t round_up(int64_t value, int64_t unit)
-{
-    return ra_div_up(value, unit) * unit;
-}
-
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-/* The most equal parts of `whole` that are at most `most` each. */
-static int32_t equal_part(int64_t whole, int64_t most)
-{
-    return (int32_t)ra_div_up(whole, ra_div_up(whole, most < 1 ? 1 : most));
-}
-
 /*
  * BLIS copies both operands of every product (packing): the weights once for each row of tiles, the pixels, which it
  * has to transpose, once for each column of tiles, and gathering copies them once more. Measured on Zen 5 with the
@@ -54,10 +38,10 @@ static int64_t most_whole_rows(const ra_extent *extent)
 static void cut_depth(const ra_extent *extent, bool whole, ra_tiling *tiling)
 {
     int32_t depth = extent->depth;
-    tiling->channels = extent->gathered && !whole ? equal_part(depth, STEP_DEPTH) : depth;
+    tiling->channels = extent->gathered && !whole ? ra_equal_part(depth, STEP_DEPTH) : depth;
     tiling->taps = extent->one_tap || tiling->channels < depth ? 1
                    : whole                                     ? (int32_t)extent->taps
-                                                               : equal_part(extent->taps, STEP_DEPTH / depth);
+                                                               : ra_equal_part(extent->taps, STEP_DEPTH / depth);
 }
 
 /* Of the cuts that give enough tasks, the one with the least copying is taken. */
@@ -74,10 +58,10 @@ ra_tiling ra_tiling_choose(const ra_extent *extent)
     bool few = rows <= most_whole_rows(extent);
     int64_t most = gathered && !few ? MOST_ROWS : MOST_PIXELS, least = INT64_MAX;
     for (int64_t cuts = first; cuts < first + RA_TASKS_WANTED; cuts++) {
-        int64_t tile_columns = smaller(columns, round_up(ra_div_up(columns, cuts), COLUMN_UNIT));
+        int64_t tile_columns = ra_smaller(columns, ra_round_up(ra_div_up(columns, cuts), COLUMN_UNIT));
         int64_t row_cuts = ra_div_up(wanted, ra_div_up(columns, tile_columns));
-        int64_t tile_rows = smaller(rows, round_up(ra_div_up(rows, row_cuts), ROW_UNIT));
-        tile_rows = smaller(tile_rows, equal_part(rows, most));
+        int64_t tile_rows = ra_smaller(rows, ra_round_up(ra_div_up(rows, row_cuts), ROW_UNIT));
+        tile_rows = ra_smaller(tile_rows, ra_equal_part(rows, most));
         int64_t cost = copy_cost(tile_rows, tile_columns, gathered && !few, weights <= MOST_CACHED);
         if (cost < least) {
             least = cost;
@@ -106,10 +90,10 @@ size_t ra_tiling_shared(const ra_tiling *tiling, int64_t rows, int64_t depth)
 
 ra_tiling_bounds ra_tiling_most(const ra_extent *extent)
 {
-    int64_t few = smaller(extent->rows, most_whole_rows(extent));
-    int64_t many = smaller(extent->rows, extent->gathered ? MOST_ROWS : MOST_PIXELS);
-    int64_t rows = few < many ? many : smaller(few, MOST_PIXELS);
-    ra_tiling_bounds most = {.tile = rows * smaller(extent->columns, MOST_COLUMNS)};
+    int64_t few = ra_smaller(extent->rows, most_whole_rows(extent));
+    int64_t many = ra_smaller(extent->rows, extent->gathered ? MOST_ROWS : MOST_PIXELS);
+    int64_t rows = few < many ? many : ra_smaller(few, MOST_PIXELS);
+    ra_tiling_bounds most = {.tile = rows * ra_smaller(extent->columns, MOST_COLUMNS)};
     if (!extent->gathered)
         return most;
     ra_tiling largest = {.rows = (int32_t)rows, .gathered = true};
@@ -131,7 +115,7 @@ static void gather_task(void *context, int32_t index, int32_t worker)
     const ra_patches *p = job->patches;
     int64_t row = index * job->step, depth = (int64_t)p->taps_h * p->taps_w * p->c;
     (void)worker;
-    ra_patches_gather(p, row, smaller(job->step, job->rows - row), 0, p->taps_h * p->taps_w, 0, p->c,
+    ra_patches_gather(p, row, ra_smaller(job->step, job->rows - row), 0, p->taps_h * p->taps_w, 0, p->c,
                       job->target + row * depth, depth);
 }
 

@@ -36,11 +36,6 @@ typedef struct winograd_job {
     size_t each;
 } winograd_job;
 
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static int64_t block_floats(const winograd_plan *plan, int32_t channels)
 {
     return (int64_t)plan->size * plan->size * channels;
@@ -53,10 +48,10 @@ static winograd_plan make_plan(const ra_conv *conv, ra_conv_form form, int32_t n
     plan.tiles_w = (int32_t)ra_div_up(conv->out_w, plan.tile);
     plan.tiles = n * ra_div_up(conv->out_h, plan.tile) * plan.tiles_w;
     int64_t most = BLOCK_FLOATS / block_floats(&plan, conv->in_c);
-    most = most < 1 ? 1 : smaller(most, MOST_TILES);
+    most = most < 1 ? 1 : ra_smaller(most, MOST_TILES);
     int64_t blocks = ra_div_up(plan.tiles, most);
-    int64_t parts = smaller(ra_div_up(TASKS, blocks), ra_div_up(conv->out_c, FEW_COLUMNS));
-    int64_t wanted = smaller(TASKS, plan.tiles / FEW_TILES);
+    int64_t parts = ra_smaller(ra_div_up(TASKS, blocks), ra_div_up(conv->out_c, FEW_COLUMNS));
+    int64_t wanted = ra_smaller(TASKS, plan.tiles / FEW_TILES);
     if (parts == 1 && blocks < wanted)
         blocks = wanted;
     plan.block = (int32_t)ra_div_up(plan.tiles, blocks);
@@ -89,7 +84,7 @@ bool ra_winograd_work(const ra_conv *conv, ra_conv_form form, int32_t n, int32_t
 {
     winograd_plan plan = make_plan(conv, form, n);
     int64_t most = BLOCK_FLOATS / block_floats(&plan, conv->in_c);
-    plan.block = (int32_t)smaller(most < 1 ? 1 : smaller(most, MOST_TILES), plan.tiles);
+    plan.block = (int32_t)ra_smaller(most < 1 ? 1 : ra_smaller(most, MOST_TILES), plan.tiles);
     plan.columns = conv->out_c;
     return plan.tiles <= INT32_MAX / ra_div_up(conv->out_c, RA_PANEL) &&
            ra_conv_bytes(ra_line((size_t)conv->in_c), input_floats(conv, &plan) + output_floats(&plan), workers, bytes);
@@ -210,7 +205,7 @@ static void run_block(void *data, int32_t index, int32_t worker)
     int32_t channel = index % plan->column_parts * plan->columns, values = plan->size * plan->size;
     int32_t columns = ra_min(plan->columns, job->conv->out_c - channel);
     int64_t first = (int64_t)(index / plan->column_parts) * plan->block;
-    int64_t tiles = smaller(plan->block, plan->tiles - first), in_c = job->conv->in_c, row = input_row(job->conv);
+    int64_t tiles = ra_smaller(plan->block, plan->tiles - first), in_c = job->conv->in_c, row = input_row(job->conv);
     int64_t v_step = plan->block * row, m_step = (int64_t)plan->block * plan->columns;
     int64_t panel = in_c * RA_PANEL, set = ra_div_up(job->conv->out_c, RA_PANEL) * panel;
     float *v = job->scratch + (size_t)worker * job->each, *m = v + input_floats(job->conv, plan);

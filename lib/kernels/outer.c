@@ -9,11 +9,6 @@
  * enough not to round much. */
 enum { DEPTH = 256, COLUMNS = 512 };
 
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static size_t left_floats(int64_t rows)
 {
     int32_t unit = ra_micro_kernels()->rows;
@@ -22,7 +17,7 @@ static size_t left_floats(int64_t rows)
 
 size_t ra_outer_scratch(int64_t rows, int64_t columns)
 {
-    int64_t panels = ra_div_up(smaller(columns, COLUMNS), RA_PANEL);
+    int64_t panels = ra_div_up(ra_smaller(columns, COLUMNS), RA_PANEL);
     return left_floats(rows) + (size_t)(panels * RA_PANEL * DEPTH);
 }
 
@@ -33,7 +28,7 @@ static void pack_panels(int64_t columns, int64_t depth, const float *b, int64_t 
         const float *from = b + l * b_row;
         float *to = packed + l * RA_PANEL;
         for (int64_t column = 0; column < columns; column += RA_PANEL, to += depth * RA_PANEL) {
-            size_t count = (size_t)smaller(RA_PANEL, columns - column);
+            size_t count = (size_t)ra_smaller(RA_PANEL, columns - column);
             if (count == RA_PANEL) {
                 memcpy(to, from + column, RA_PANEL * sizeof(float));
                 continue;
@@ -50,10 +45,10 @@ void ra_outer_product(int64_t rows, int64_t columns, int64_t depth, const float 
     const ra_micro *micro = ra_micro_kernels();
     float *left = scratch, *panels = scratch + left_floats(rows);
     for (int64_t l = 0; l < depth; l += DEPTH) {
-        int64_t count = smaller(DEPTH, depth - l);
+        int64_t count = ra_smaller(DEPTH, depth - l);
         micro->pack_transposed(rows, count, a + l * a_row, a_row, left);
         for (int64_t column = 0; column < columns; column += COLUMNS) {
-            int64_t part = smaller(COLUMNS, columns - column);
+            int64_t part = ra_smaller(COLUMNS, columns - column);
             pack_panels(part, count, b + l * b_row + column, b_row, panels);
             ra_product product = {.rows = rows,
                                   .depth = count,
