@@ -34,12 +34,6 @@ const ra_micro *ra_micro_kernels(void)
     return &ra_micro_plain;
 }
 
-/* A filter as a matrix of so many columns. */
-static int32_t group_columns(const ra_conv *conv)
-{
-    return conv->out_c / conv->groups;
-}
-
 bool ra_conv_takes_form(const ra_conv *conv, ra_conv_form form)
 {
     bool three = conv->kernel_h == 3 && conv->kernel_w == 3 && conv->stride_h == 1 && conv->stride_w == 1 &&
@@ -88,7 +82,7 @@ const char *ra_conv_form_name(const ra_conv *conv, ra_conv_form form)
 
 bool ra_conv_packed_floats(const ra_conv *conv, ra_conv_form form, size_t *floats)
 {
-    size_t panels = (size_t)ra_div_up(group_columns(conv), RA_PANEL) * (size_t)conv->groups;
+    size_t panels = (size_t)ra_panel_count(conv);
     size_t depth = (size_t)(conv->in_c / conv->groups);
     switch (form) {
     case RA_CONV_PANELS:

@@ -32,11 +32,6 @@ static void pack_task(void *data, int32_t index, int32_t worker)
     job->pack(job->conv, job->filter, index, job->packed);
 }
 
-static int32_t panel_count(const ra_conv *conv)
-{
-    return (int32_t)ra_div_up(conv->out_c / conv->groups, RA_PANEL) * conv->groups;
-}
-
 /* Panel `panel` of the convolution `back` that gives dx: row (tap from last to first, output channel), column the input
  * channel; and zeros. filter: (out, tap, in). */
 static void pack_turned(const ra_conv *back, const float *filter, int32_t panel, float *packed)
@@ -71,7 +66,7 @@ static void run_fresh(resattn_context *context, pack_job *job, int32_t n, const 
     if (!ra_conv_packed_floats(job->conv, RA_CONV_PANELS, &floats))
         return; /* the plan was refused */
     job->packed = work;
-    ra_parallel(context, pack_task, job, panel_count(job->conv));
+    ra_parallel(context, pack_task, job, ra_panel_count(job->conv));
     ra_conv_run(context, job->conv, RA_CONV_PANELS, n, x, work, result, work + ra_line(floats));
 }
 

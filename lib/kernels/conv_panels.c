@@ -77,16 +77,19 @@ static panel_plan make_plan(const ra_conv *conv, int32_t n, bool short_sums)
     return plan;
 }
 
+static int64_t staggered(int64_t row)
+{
+    return row + (row % EVEN_ROW == 0 ? STAGGER : 0);
+}
+
 static int64_t scratch_row(const panel_plan *plan)
 {
-    int64_t row = (int64_t)plan->taps * plan->channels;
-    return row + (row % EVEN_ROW == 0 ? STAGGER : 0);
+    return staggered((int64_t)plan->taps * plan->channels);
 }
 
 static int64_t whole_row(const ra_conv *conv)
 {
-    int64_t row = ra_conv_taps(conv) * conv->in_c;
-    return row + (row % EVEN_ROW == 0 ? STAGGER : 0);
+    return staggered(ra_conv_taps(conv) * conv->in_c);
 }
 
 static int64_t task_count(const ra_conv *conv, const panel_plan *plan)
@@ -127,8 +130,7 @@ void ra_panels_pack_one(const ra_conv *conv, const float *filter, int32_t panel,
 
 void ra_panels_pack(const ra_conv *conv, const float *filter, float *packed)
 {
-    int32_t panels = (int32_t)ra_div_up(conv->out_c / conv->groups, RA_PANEL) * conv->groups;
-    for (int32_t panel = 0; panel < panels; panel++)
+    for (int32_t panel = 0; panel < ra_panel_count(conv); panel++)
         ra_panels_pack_one(conv, filter, panel, packed);
 }
 
