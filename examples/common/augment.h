@@ -25,14 +25,14 @@ int augmentation_check(const struct augmentation *augmentation);
 
 /* What is done to one picture, and in the same way to the map of where its object is. */
 struct variant {
+    int32_t side; /* of the result */
     int mirrored;
-    int scaled;           /* then the next four, otherwise the two below */
-    double x, y;          /* of the upper left corner of what is cut out, from 0 to 1 */
-    double width, height; /* of that, at most 1 */
-    int32_t down, right;  /* of the crop, in pixels of `side`, from the middle */
-    int32_t side;
+    int32_t down, right;    /* of the crop, in pixels of the result, from the middle */
+    int scaled;             /* the part below is cut out instead */
+    double x, y;            /* of its upper left corner, as shares of width and height */
+    double width, height;   /* of it, the same */
     int colour_order[3];    /* 0 brightness, 1 contrast, 2 saturation */
-    float colour_factor[3]; /* by kind; all 1: the colours stay */
+    float colour_factor[3]; /* of these; 1: nothing changes */
 };
 
 /* Draws what is done to a picture of width x height that becomes side x side. */
@@ -43,8 +43,7 @@ struct variant variant_draw(const struct augmentation *augmentation, struct rand
  * Writes side x side x 3 bytes. What is not scaled is brought to `short_side` and cut from the middle, as by
  * bitmap_fit(). Returns 0, or -1 after printing why not.
  */
-int variant_place(const struct variant *variant, const struct bitmap *bitmap, int32_t short_side, int32_t side,
-                  uint8_t *target);
+int variant_place(const struct variant *variant, const struct bitmap *bitmap, int32_t short_side, uint8_t *target);
 
 /* Changes the colours of `count` pixels. */
 void variant_colour(const struct variant *variant, uint8_t *pixels, int32_t count);
