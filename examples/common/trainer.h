@@ -7,13 +7,13 @@
 
 #include <resattn/resattn.h>
 
-#include "images.h"
+#include "dataset.h"
 
 enum trainer_schedule { TRAINER_ONE_CYCLE, TRAINER_COSINE, TRAINER_STEP };
 
 struct trainer {
     int32_t epochs, batch;
-    int32_t side; /* of the network's input: a multiple of 32 */
+    int32_t side; /* of the network's input */
     double rate;  /* the largest learning rate */
     double weight_decay;
     enum trainer_schedule schedule;
@@ -24,6 +24,6 @@ struct trainer {
 
 /* Trains by stochastic gradient descent with Nesterov's momentum and shows the progress. Returns 0, or -1 after
  * printing why not. */
-int trainer_run(resattn_network *network, const struct images *images, const struct trainer *trainer);
+int trainer_run(resattn_network *network, const struct dataset *dataset, const struct trainer *trainer);
 
 #endif

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data.h"
+#include "dataset.h"
 #include "errors.h"
 #include "evaluate.h"
 #include "metadata.h"
@@ -121,18 +121,18 @@ static int parse(struct settings *settings, int argc, char **argv)
     return result ? result : check(settings, argc, argv);
 }
 
-static int report(resattn_network *network, const struct settings *settings, const struct images *test)
+static int report(resattn_network *network, const struct settings *settings, const struct dataset *test)
 {
-    struct answers answers;
-    if (evaluate(&answers, network, test, test->count, settings->trainer.side, 0))
+    struct scores scores;
+    if (evaluate(&scores, network, test, &(struct evaluation){.side = settings->trainer.side}))
         return -1;
-    printf("Test accuracy: %.2f %% of %d images\n", 100 * answers_accuracy(&answers, test), (int)test->count);
-    answers_free(&answers);
+    printf("Test accuracy: %.2f %% of %d images\n", 100.0 * scores.top1 / scores.count, (int)scores.count);
+    scores_free(&scores);
     return 0;
 }
 
 /* A saved network keeps its own way to turn bytes into numbers. */
-static int prepare(resattn_network *network, struct settings *settings, const struct images *images)
+static int prepare(resattn_network *network, struct settings *settings, const struct dataset *dataset)
 {
     int32_t *side = &settings->trainer.side;
     if (*side == 0)
@@ -142,28 +142,26 @@ static int prepare(resattn_network *network, struct settings *settings, const st
         return complain("the network's input is %d x %d, expected a multiple of %d", (int)*side, (int)*side,
                         (int)IMAGE_SIDE);
     if (!settings->load)
-        return metadata_set(network, images, *side);
+        return metadata_set(network, dataset, *side);
     return resattn_network_set_input_size(network, *side, *side) ? complain_library() : 0;
 }
 
 static int train(resattn_network *network, struct settings *settings)
 {
-    struct images training = {0}, test = {0};
-    if (resattn_network_out_channels(network) != IMAGE_CLASSES || resattn_network_in_channels(network) != 3)
-        return complain("the network has %d classes and %d input channels, expected %d and 3",
-                        (int)resattn_network_out_channels(network), (int)resattn_network_in_channels(network),
-                        (int)IMAGE_CLASSES);
-    int result = data_load_train(&training, settings->data) || data_load_test(&test, settings->data) ||
-                 prepare(network, settings, &training);
-    settings->trainer.augmented = !data_is_shapes(settings->data);
-    if (!result)
-        result = trainer_run(network, &training, &settings->trainer) || report(network, settings, &test);
+    const resattn_network *named = settings->load ? network : NULL;
+    struct dataset *training = dataset_open(settings->data, DATASET_TRAIN, named);
+    struct dataset *test = training ? dataset_open(settings->data, DATASET_TEST, named) : NULL;
+    int result = test ? prepare(network, settings, training) : -1;
+    if (!result) {
+        settings->trainer.augmented = !dataset_has_targets(training);
+        result = trainer_run(network, training, &settings->trainer) || report(network, settings, test);
+    }
     if (!result && resattn_network_save(network, settings->out, RESATTN_DEFAULT_LEVEL))
         result = complain_library();
     if (!result)
         printf("Saved as %s\n", settings->out);
-    images_free(&training);
-    images_free(&test);
+    dataset_close(training);
+    dataset_close(test);
     return result;
 }
 
@@ -176,8 +174,8 @@ int command_train(int argc, char **argv)
     resattn_context *context = tool_context(settings.threads, settings.trainer.seed);
     if (!context)
         return EXIT_FAILURE;
-    resattn_network *network = settings.load ? tool_load(context, settings.load)
-                                             : tool_network(context, settings.model, IMAGE_CLASSES, TOOL_RANDOM);
+    resattn_network *network =
+        settings.load ? tool_load(context, settings.load) : tool_network(context, settings.model, 0, TOOL_RANDOM);
     int result = network ? train(network, &settings) : -1;
     resattn_network_unref(network);
     resattn_context_unref(context);
