@@ -28,6 +28,13 @@ typedef struct planner {
     bool *dropped;        /* values that backward makes once more */
 } planner;
 
+/* A plan that was tried where the program is to recompute; number 0 is without. */
+typedef struct trial {
+    double limit;
+    size_t bytes;
+    int64_t products;
+} trial;
+
 static int32_t new_storage(ra_program *program, size_t bytes, int32_t first, int32_t last)
 {
     if (!ra_grow(program->context, (void **)&program->storages, program->storage_count, &program->storage_capacity,
@@ -372,26 +379,50 @@ static void keep_all_but_cheap(planner *plan)
         plan->dropped[v] = ra_is_cheap(plan->program, v);
 }
 
-/* The choice knows nothing of gradients and of how well the arena is filled: of several limits, the best one is taken. */
+/* Multiply-adds that backward does once more, of one image. */
+static int64_t repeated(const ra_program *program)
+{
+    int64_t total = 0;
+    for (int32_t s = 0; s < program->step_count; s++)
+        if (program->steps[s].again)
+            total += ra_program_multiply_adds(program, program->steps[s].node, program->steps[s].node + 1);
+    return total;
+}
+
+/* Of some plans the fastest of those that need little more memory than the one that needs the least. */
+static int32_t best_trial(const trial *trials, int32_t count)
+{
+    size_t least = SIZE_MAX;
+    int32_t best = 0;
+    for (int32_t i = 0; i < count; i++)
+        least = trials[i].bytes < least ? trials[i].bytes : least;
+    for (int32_t i = 1; i < count; i++) {
+        bool fits = trials[i].bytes <= least + least / 8, best_fits = trials[best].bytes <= least + least / 8;
+        if (fits && (!best_fits || trials[i].products < trials[best].products))
+            best = i;
+    }
+    return best;
+}
+
+/* The choice knows nothing of gradients and of how well the arena is filled: several limits are tried. */
 static bool plan_recomputed(planner *plan, int32_t workers, ra_choice *choice)
 {
-    ra_program *program = plan->program;
-    size_t best_bytes = program->arena_bytes;
-    double least = ra_choice_least(choice), best = 0;
-    for (int32_t i = 0; i < LIMITS; i++) {
-        double limit = least * (1 + (double)i / 8);
-        ra_choice_make(choice, limit, plan->dropped);
+    const ra_program *program = plan->program;
+    double least = ra_choice_least(choice);
+    trial trials[LIMITS + 1] = {{.bytes = program->arena_bytes}};
+    for (int32_t i = 1; i <= LIMITS; i++) {
+        trials[i].limit = least * (1 + (double)(i - 1) / 8);
+        ra_choice_make(choice, trials[i].limit, plan->dropped);
         if (!plan_once(plan, workers))
             return false;
-        if (program->arena_bytes < best_bytes) {
-            best_bytes = program->arena_bytes;
-            best = limit;
-        }
+        trials[i].bytes = program->arena_bytes;
+        trials[i].products = repeated(program);
     }
-    if (best > 0)
-        ra_choice_make(choice, best, plan->dropped);
-    else
+    int32_t best = best_trial(trials, LIMITS + 1);
+    if (best == 0)
         keep_all_but_cheap(plan);
+    else
+        ra_choice_make(choice, trials[best].limit, plan->dropped);
     return plan_once(plan, workers);
 }
 

@@ -2,7 +2,7 @@
 /*
  * What is kept from forward to backward where memory matters more than time (Chen et al., Training deep nets with sublinear memory
  * cost, 2016). Cuts divide the list of nodes into segments. Values that are read beyond the next cut are kept, the others dropped,
- * and backward makes those of a segment once more when it comes to it; the last segment is kept, as backward begins there.
+ * and backward makes those of a segment once more when it comes to it. The last segment is kept, as backward begins there.
  *
  * While backward is in a segment, what was kept before it is there, and all that it makes once more. The cuts are those which keep
  * least of all that stay within a limit at every segment: a shortest path, whose nodes are the cuts.
