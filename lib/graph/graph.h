@@ -30,6 +30,7 @@ struct ra_node {
     int32_t second;
     /* Filled by the memory plan. */
     int32_t backward; /* the time of its backward pass, -1: it has none */
+    int32_t last;     /* the last time that it runs */
     bool *accumulate; /* for each input: its gradient already holds a part */
     int32_t saved;    /* storage number, -1 for none */
     /* Filled by ra_memory_bind(). */

@@ -263,7 +263,7 @@ static bool plan_saved(planner *plan, int32_t workers)
         if (program->training && kind->saved) {
             if (!kind->saved(&node->op, plan->batch, &bytes))
                 return ra_fail(RESATTN_TOO_LARGE, "%s: what backward needs does not fit in memory", ra_layer_label(node->op.layer)), false;
-            if (bytes && (node->saved = new_storage(program, bytes, i, node->backward < i ? i : node->backward)) < 0)
+            if (bytes && (node->saved = new_storage(program, bytes, i, node->last)) < 0)
                 return false;
         }
         bytes = 0;

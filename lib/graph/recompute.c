@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What is kept from forward to backward where memory matters more than time (Chen et al., Training deep nets with sublinear memory
- * cost, 2016). Cuts divide the list of nodes into segments. Values that are read beyond the next cut are kept, the others dropped,
- * and backward makes those of a segment once more when it comes to it. The last segment is kept, as backward begins there.
+ * What is kept from forward to backward where memory matters more than time (Chen et al., Training deep nets with
+ * sublinear memory cost, 2016). Cuts divide the list of nodes into segments. Values that are read beyond the next cut
+ * are kept, the others dropped, and backward makes those of a segment once more when it comes to it. The last segment
+ * is kept, as backward begins there.
  *
- * While backward is in a segment, what was kept before it is there, and all that it makes once more. The cuts are those which keep
- * least of all that stay within a limit at every segment: a shortest path, whose nodes are the cuts.
+ * While backward is in a segment, what was kept before it is there, and all that it makes once more. The cuts are those
+ * which keep least of all that stay within a limit at every segment: a shortest path, whose nodes are the cuts.
  */
 #include <math.h>
 
@@ -46,7 +47,8 @@ static void weigh(ra_choice *choice, int32_t batch)
         const ra_node *node = &program->nodes[i];
         ra_shape shape = node->op.out_shape;
         int32_t last = ra_is_cheap(program, node->output) ? choice->last[i] : i;
-        choice->keep[i] = is_choosable(program, node->output) ? (double)sizeof(float) * batch * shape.c * shape.h * shape.w : 0;
+        choice->keep[i] =
+            is_choosable(program, node->output) ? (double)sizeof(float) * batch * shape.c * shape.h * shape.w : 0;
         if (node->op.kind->flags & RA_READS_OUTPUT)
             choice->make[i] = choice->keep[i];
         for (int32_t k = 0; k < node->op.input_count; k++) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The steps of the backward pass. Nodes go backward in reverse order. Before each comes what must be made once more for it: the
- * values that it reads and that were dropped, and what these are made of as far as that was dropped too.
+ * The steps of the backward pass. Nodes go backward in reverse order. Before each comes what must be made once more for
+ * it: the values that it reads and that were dropped, and what these are made of as far as that was dropped too.
  *
- * A value that was made once more is there until the last step that reads it: nothing is made twice, except for cheap values, which
- * are dropped again where only other values were made of them.
+ * A value that was made once more is there until the last step that reads it: nothing is made twice, except for cheap
+ * values, which are dropped again where only other values were made of them.
  */
 #include "graph/graph.h"
 
@@ -13,7 +13,6 @@ enum { KEPT = -1, DROPPED = -2 };
 
 typedef struct scheduler {
     ra_program *program;
-    const bool *dropped;
     int32_t *last_read;
     int32_t *place;          /* of each value */
     bool *needed;            /* nodes whose output is to be made before the next backward pass */
@@ -26,7 +25,10 @@ bool ra_is_cheap(const ra_program *program, int32_t value)
     return program->training && v->producer >= 0 && !v->kept && program->nodes[v->producer].op.kind->recompute;
 }
 
-int32_t ra_step_time(const ra_program *program, int32_t step) { return program->node_count + 1 + step; }
+int32_t ra_step_time(const ra_program *program, int32_t step)
+{
+    return program->node_count + 1 + step;
+}
 
 /* ---- which nodes go backward ---- */
 
@@ -63,6 +65,7 @@ static void find_backward_nodes(scheduler *s)
             if (program->values[node->inputs[k]].producer >= 0)
                 used[program->values[node->inputs[k]].producer] = true;
         node->backward = used[i] && output->wants_gradient ? 0 : -1;
+        node->last = i;
         used[i] = false;
     }
 }
@@ -75,8 +78,10 @@ static bool append(scheduler *s, int32_t node, bool again)
     if (!ra_grow(program->context, (void **)&program->steps, program->step_count, &program->step_capacity,
                  sizeof *program->steps))
         return false;
+    int32_t time = ra_step_time(program, program->step_count);
     program->steps[program->step_count++] =
-        (ra_step){.node = node, .again = again, .source = -1, .last = ra_step_time(program, program->step_count), .storage = -1};
+        (ra_step){.node = node, .again = again, .source = -1, .last = time, .storage = -1};
+    program->nodes[node].last = time;
     return true;
 }
 
@@ -159,7 +164,7 @@ static bool schedule_node(scheduler *s, int32_t index)
 
 bool ra_schedule(ra_program *program, const bool *dropped, int32_t *last_read)
 {
-    scheduler s = {.program = program, .dropped = dropped, .last_read = last_read};
+    scheduler s = {.program = program, .last_read = last_read};
     s.place = ra_alloc(program->context, (size_t)program->value_count, sizeof *s.place);
     s.needed = ra_alloc(program->context, (size_t)program->node_count, sizeof *s.needed);
     bool done = s.place && s.needed;
