@@ -400,6 +400,7 @@ START_TEST(test_session_null)
     REFUSED(INVALID, "NULL", resattn_plan_add_output(NULL, "a"));
     REFUSED(INVALID, "NULL", resattn_plan_want_input_gradient(NULL));
     REFUSED(INVALID, "NULL", resattn_plan_set_convolution(NULL, RESATTN_CONVOLUTION_FASTEST));
+    REFUSED(INVALID, "NULL", resattn_plan_set_recomputation(NULL, 1));
     ck_assert_int_eq(resattn_plan_memory(NULL), -1);
     ck_assert_int_eq(resattn_plan_multiply_adds(NULL), -1);
     REFUSED(INVALID, "NULL", resattn_plan_layer_size(NULL, NULL, NULL, NULL));

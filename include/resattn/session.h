@@ -42,6 +42,14 @@ RESATTN_API resattn_status resattn_plan_add_output(resattn_plan *plan, const cha
 /* Asks a training session for the gradient of its input too. Errors: INVALID_ARGUMENT, WRONG_STATE for inference. Since 0.9. */
 RESATTN_API resattn_status resattn_plan_want_input_gradient(resattn_plan *plan);
 
+/*
+ * Training: with 1 (0 at first) a session takes less memory and more time. Forward keeps a few values only, and backward computes
+ * what lies between them once more when it comes to it (Chen et al., Training deep nets with sublinear memory cost, 2016):
+ * no convolution more than once more, so that a step takes a third longer at most. Results are the same bits.
+ * resattn_plan_memory() tells what that saves. Errors: INVALID_ARGUMENT, WRONG_STATE for inference. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_plan_set_recomputation(resattn_plan *plan, int32_t on);
+
 /* How an inference session computes convolutions. The choice among kernels depends on the shapes, the CPU and this only. */
 typedef enum resattn_convolution {
     RESATTN_CONVOLUTION_FASTEST = 1,     /* at first: Winograd's minimal filtering where it pays */
