@@ -123,6 +123,28 @@ RESATTN_API resattn_status resattn_session_backward(resattn_session *session);
 /* Training: 1 adds to the parameters' gradients, 0 (at first) replaces them. Errors: INVALID_ARGUMENT. Since 0.9. */
 RESATTN_API resattn_status resattn_session_set_accumulate(resattn_session *session, int32_t accumulate);
 
+/* What forward passes in training do with the running statistics of batch norms that are not frozen. */
+typedef enum resattn_statistics {
+    RESATTN_STATISTICS_RUNNING = 1, /* at first: a step towards the batch's, as large as the batch norm's momentum */
+    RESATTN_STATISTICS_MEAN = 2     /* the plain mean over the batches since this was set; the momentum does not matter */
+} resattn_statistics;
+
+/*
+ * Training: changes it. RESATTN_STATISTICS_MEAN, also where it was set before, begins a new mean: the first forward pass replaces the
+ * statistics by its batch's, the k-th one moves them by 1/k towards its batch's. Errors: INVALID_ARGUMENT, WRONG_STATE in inference. Since
+ * 0.9.
+ */
+RESATTN_API resattn_status resattn_session_set_statistics(resattn_session *session, resattn_statistics statistics);
+
+/*
+ * How many forward passes a training session has done; -1 for NULL. What dropout drops depends on this number, the context's seed
+ * and nothing else, so a training that goes on from a checkpoint (checkpoint.h) sets it: then the next pass draws what it would have
+ * drawn. It may be set at any time, between forward and backward too: backward belongs to the forward pass that was done.
+ * Errors: INVALID_ARGUMENT (a step outside 0 to 2^53), WRONG_STATE in inference. Since 0.9.
+ */
+RESATTN_API int64_t resattn_session_step(const resattn_session *session);
+RESATTN_API resattn_status resattn_session_set_step(resattn_session *session, int64_t step);
+
 /* Training: the gradient with respect to the input after backward, where the plan wants it. Borrowed, valid until the next
  * run; NULL and WRONG_STATE otherwise. Since 0.9. */
 RESATTN_API const resattn_tensor *resattn_session_input_gradient(resattn_session *session);

@@ -182,6 +182,7 @@ typedef struct ra_execution {
     uint64_t key;           /* of this step */
     const float *input;     /* the input value's data: the arena's, or the host's own in inference */
     bool accumulate_params;
+    double statistics_step; /* see ra_run */
     double *seconds;        /* of each node, added to where not NULL */
 } ra_execution;
 

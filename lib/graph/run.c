@@ -23,6 +23,7 @@ static ra_run prepare(const ra_execution *execution, int32_t index)
                     .din = node->din,
                     .accumulate = node->accumulate,
                     .accumulate_params = execution->accumulate_params,
+                    .statistics_step = execution->statistics_step,
                     .saved = node->saved_memory,
                     .work = execution->work,
                     .key = node_key(execution->key, index)};
