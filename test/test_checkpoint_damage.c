@@ -189,6 +189,78 @@ START_TEST(moments_and_averages)
 }
 END_TEST
 
+/* Whatever is changed behind a right checksum: it is restored, or refused with nothing changed. */
+START_TEST(random_damage_with_mended_checksums)
+{
+    const blob whole = *parts;
+    training scratch = new_training(KIND);
+    int state = blob_find(parts, "trai");
+    for (int round = 0; round < 4000; round++) {
+        *parts = whole;
+        for (int changes = 1 + (int)(test_random() % 3); changes > 0; changes--) {
+            blob_chunk *c =
+                &parts->chunks[round % 2 ? state : state + (int)(test_random() % (uint64_t)(whole.count - state))];
+            c->payload[test_random() % c->size] = (unsigned char)(test_random() >> test_random() % 8);
+        }
+        size_t size;
+        unsigned char *joined = blob_join(parts, &size);
+        bytes as_it_was = checkpoint_of(&scratch);
+        if (restore_bytes(&scratch, joined, size) != RESATTN_OK) {
+            bytes still = checkpoint_of(&scratch);
+            expect_same(&still, &as_it_was);
+            free(still.data);
+        } else {
+            do_step(&scratch, 0);
+        }
+        free(as_it_was.data);
+        free(joined);
+    }
+    free_training(&scratch);
+}
+END_TEST
+
+static size_t largest; /* request since it was set */
+
+static void *note_size(void *user, size_t size)
+{
+    (void)user;
+    largest = size > largest ? size : largest;
+    return malloc(size);
+}
+
+static void give_back(void *user, void *memory)
+{
+    (void)user;
+    free(memory);
+}
+
+/* Memory for what a chunk claims to hold is taken only when bytes have arrived that could fill it. */
+START_TEST(claims_are_cheap)
+{
+    enum { SIDE_OF_MATRIX = 1000, VALUES = SIDE_OF_MATRIX * SIDE_OF_MATRIX };
+    resattn_context *counted = resattn_context_new_with_allocator(1, note_size, give_back, NULL);
+    resattn_builder *builder = resattn_builder_new(counted);
+    resattn_layer *matrix = resattn_linear_new(builder, "fc", SIDE_OF_MATRIX);
+    resattn_network *network = resattn_network_new_zeroed(builder, matrix, SIDE_OF_MATRIX);
+    resattn_builder_free(builder);
+    training large = {.optimizer = resattn_sgd_new(network, 1)};
+    bytes all = {0};
+    ck_assert_int_eq(resattn_checkpoint_save_stream(large.optimizer, NULL, 9, put_bytes, &all), RESATTN_OK);
+    size_t moment = 0;
+    while (memcmp(all.data + moment, "mome", 4) != 0)
+        moment++;
+    largest = 0;
+    expect_refused(&large, all.data, moment + 2000, RESATTN_BAD_FORMAT, "truncated");
+    ck_assert_uint_lt(largest, VALUES * sizeof(float) / 2);
+    ck_assert_int_eq(restore_bytes(&large, all.data, all.size), RESATTN_OK);
+    ck_assert_uint_ge(largest, VALUES * sizeof(float));
+    free(all.data);
+    resattn_optimizer_free(large.optimizer);
+    resattn_network_unref(network);
+    resattn_context_unref(counted);
+}
+END_TEST
+
 /* ---- other trainings ---- */
 
 START_TEST(another_training)
@@ -275,10 +347,13 @@ static Suite *damage_suite(void)
     tcase_add_test(whole, another_training);
     tcase_add_test(whole, wrong_use);
     suite_add_tcase(suite, whole);
+    tcase_set_timeout(mended, 240);
     tcase_add_checked_fixture(mended, split, unsplit);
     tcase_add_test(mended, states);
     tcase_add_test(mended, chunks_of_states);
     tcase_add_test(mended, moments_and_averages);
+    tcase_add_test(mended, random_damage_with_mended_checksums);
+    tcase_add_test(mended, claims_are_cheap);
     suite_add_tcase(suite, mended);
     return suite;
 }
