@@ -10,7 +10,7 @@
 
 #include <resattn/resattn.h>
 
-#include "data.h"
+#include "dataset.h"
 #include "errors.h"
 #include "evaluate.h"
 #include "metadata.h"
@@ -34,12 +34,12 @@ static const char help[] = "Usage: quickstart [OPTION]...\n"
                            "Trains a small residual attention network, shows what its masks look at, saves it\n"
                            "and loads it again. Without --data it draws its own images: shapes of ten classes.\n"
                            "\n"
-                           "  --data DIR      CIFAR-10's binary files instead\n"
+                           "  --data DIR      the binary files of CIFAR-10 or CIFAR-100 instead\n"
                            "  --epochs N      how often to go through the training images\n"
                            "  --threads N     0, the default: as many as there are CPUs\n"
                            "  --seed N        of the weights and the order of the images (default 1)\n"
-                           "  --out FILE      where the network is saved (default shapes.resattn or cifar10.resattn)\n"
-                           "  --picture FILE  a PNG of images and masks (default shapes.png or cifar10.png)\n"
+                           "  --out FILE      where the network is saved (default shapes.resattn or cifar.resattn)\n"
+                           "  --picture FILE  a PNG of images and masks (default shapes.png or cifar.png)\n"
                            "  --help          this text\n";
 
 static int parse_option(void *user, int option)
@@ -85,62 +85,63 @@ static int parse(struct settings *settings, int argc, char **argv)
     int result = options_read(argc, argv, options, help, parse_option, settings);
     if (!result && optind < argc)
         result = complain("unexpected argument '%s'", argv[optind]);
-    int shapes = data_is_shapes(settings->data);
+    int shapes = strcmp(settings->data, "shapes") == 0;
     if (!settings->out)
-        settings->out = shapes ? "shapes.resattn" : "cifar10.resattn";
+        settings->out = shapes ? "shapes.resattn" : "cifar.resattn";
     if (!settings->picture)
-        settings->picture = shapes ? "shapes.png" : "cifar10.png";
+        settings->picture = shapes ? "shapes.png" : "cifar.png";
     return result;
 }
 
 /* A builder owns the layers until the network takes them. */
-static resattn_network *assemble(resattn_context *context, const struct settings *settings, const struct images *images)
+static resattn_network *assemble(resattn_context *context, const struct settings *settings,
+                                 const struct dataset *dataset)
 {
     resattn_network *network = NULL;
     resattn_builder *builder = resattn_builder_new(context);
     if (builder) {
-        resattn_layer *root =
-            settings->linear ? linear_net_new(builder, IMAGE_CLASSES) : small_net_new(builder, IMAGE_CLASSES);
+        int32_t classes = dataset_classes(dataset);
+        resattn_layer *root = settings->linear ? linear_net_new(builder, classes) : small_net_new(builder, classes);
         network = resattn_network_new(builder, root, 3);
     }
     if (!network)
         complain_library();
     resattn_builder_free(builder);
-    if (network && metadata_set(network, images, IMAGE_SIDE)) {
+    if (network && metadata_set(network, dataset, IMAGE_SIDE)) {
         resattn_network_unref(network);
         network = NULL;
     }
     return network;
 }
 
-static int train(resattn_network *network, const struct settings *settings, const struct images *images)
+static int train(resattn_network *network, const struct settings *settings, const struct dataset *dataset)
 {
-    int shapes = data_is_shapes(settings->data);
+    int shapes = dataset_has_targets(dataset);
     struct trainer trainer = {
         .batch = 50, .side = IMAGE_SIDE, .rate = 0.1, .weight_decay = 5e-4, .seed = settings->seed};
     trainer.epochs = settings->epochs ? settings->epochs : shapes ? 4 : 15;
     trainer.augmented = !shapes;
     if (settings->linear)
         trainer.rate = 0.002;
-    return trainer_run(network, images, &trainer);
+    return trainer_run(network, dataset, &trainer);
 }
 
 /* How well each module's mask tells the object's place. */
-static int measure_masks(double areas[MAX_MODULES], resattn_network *network, const struct images *test)
+static int measure_masks(double areas[MAX_MODULES], resattn_network *network, const struct dataset *test)
 {
     struct answers answers;
-    if (evaluate(&answers, network, test, MASK_IMAGES, IMAGE_SIDE, 1))
+    if (evaluate_answers(&answers, network, test, &(struct evaluation){.side = IMAGE_SIDE, .count = MASK_IMAGES}, 1))
         return -1;
     int result = 0;
     for (int32_t i = 0; i < answers.modules && i < MAX_MODULES && !result; i++) {
-        areas[i] = roc_area(&answers, i, test);
+        areas[i] = roc_area(&answers, i, dataset_images(test));
         result = areas[i] < 0 ? -1 : 0;
     }
     answers_free(&answers);
     return result;
 }
 
-static int show_masks(resattn_network *network, const struct images *test, const double before[MAX_MODULES])
+static int show_masks(resattn_network *network, const struct dataset *test, const double before[MAX_MODULES])
 {
     double after[MAX_MODULES] = {0};
     if (measure_masks(after, network, test))
@@ -154,30 +155,31 @@ static int show_masks(resattn_network *network, const struct images *test, const
     return 0;
 }
 
-static int draw_picture(resattn_network *network, const char *path, const struct images *test)
+static int draw_picture(resattn_network *network, const char *path, const struct dataset *test)
 {
     struct answers answers;
-    if (evaluate(&answers, network, test, PICTURE_IMAGES, IMAGE_SIDE, 1))
+    if (evaluate_answers(&answers, network, test, &(struct evaluation){.side = IMAGE_SIDE, .count = PICTURE_IMAGES}, 1))
         return -1;
-    int result = picture_write(path, test, &answers, PICTURE_IMAGES);
+    int result = picture_write(path, dataset_images(test), &answers, PICTURE_IMAGES);
     if (!result) {
         printf("\n%s shows, from left to right and top to bottom:\n", path);
         for (int32_t i = 0; i < answers.count; i++)
-            printf("  %-12s found: %s\n", test->names[test->labels[i]], test->names[answers_class(&answers, i)]);
+            printf("  %-12s found: %s\n", dataset_class_name(test, answers.labels[i]),
+                   dataset_class_name(test, answers_class(&answers, i)));
     }
     answers_free(&answers);
     return result;
 }
 
 /* The copy must answer with the same bits. */
-static int check_reloaded(resattn_context *context, const char *path, const struct images *test,
+static int check_reloaded(resattn_context *context, const char *path, const struct dataset *test,
                           const struct answers *expected)
 {
     struct answers answers;
     resattn_network *copy = resattn_network_load(context, path);
     if (!copy)
         return complain_library();
-    int result = evaluate(&answers, copy, test, test->count, IMAGE_SIDE, 0);
+    int result = evaluate_answers(&answers, copy, test, &(struct evaluation){.side = IMAGE_SIDE}, 0);
     if (!result) {
         size_t bytes = (size_t)answers.count * (size_t)answers.classes * sizeof *answers.logits;
         if (memcmp(answers.logits, expected->logits, bytes))
@@ -188,7 +190,7 @@ static int check_reloaded(resattn_context *context, const char *path, const stru
     return result;
 }
 
-static int save(resattn_network *network, const struct settings *settings, const struct images *test,
+static int save(resattn_network *network, const struct settings *settings, const struct dataset *test,
                 const struct answers *answers)
 {
     if (resattn_network_save(network, settings->out, RESATTN_DEFAULT_LEVEL))
@@ -196,23 +198,23 @@ static int save(resattn_network *network, const struct settings *settings, const
     if (check_reloaded(resattn_network_context(network), settings->out, test, answers))
         return -1;
     printf("\nSaved as %s; loaded again, it gives the same bits for all %d test images.\n", settings->out,
-           (int)test->count);
+           (int)dataset_count(test));
     return 0;
 }
 
-static int run_network(resattn_network *network, const struct settings *settings, const struct images *training,
-                       const struct images *test)
+static int run_network(resattn_network *network, const struct settings *settings, const struct dataset *training,
+                       const struct dataset *test)
 {
     double before[MAX_MODULES] = {0};
-    int with_places = test->coverage && !settings->linear;
+    int with_places = dataset_has_targets(test) && !settings->linear;
     if (with_places && measure_masks(before, network, test))
         return -1;
     if (train(network, settings, training))
         return -1;
     struct answers answers;
-    if (evaluate(&answers, network, test, test->count, IMAGE_SIDE, 0))
+    if (evaluate_answers(&answers, network, test, &(struct evaluation){.side = IMAGE_SIDE}, 0))
         return -1;
-    printf("Test accuracy: %.2f %% of %d images\n", 100 * answers_accuracy(&answers, test), (int)test->count);
+    printf("Test accuracy: %.2f %% of %d images\n", 100 * answers_accuracy(&answers), (int)dataset_count(test));
     int result = 0;
     if (with_places)
         result = show_masks(network, test, before);
@@ -224,7 +226,7 @@ static int run_network(resattn_network *network, const struct settings *settings
     return result;
 }
 
-static int run(const struct settings *settings, const struct images *training, const struct images *test)
+static int run(const struct settings *settings, const struct dataset *training, const struct dataset *test)
 {
     resattn_context *context = resattn_context_new(settings->threads);
     if (!context)
@@ -234,8 +236,8 @@ static int run(const struct settings *settings, const struct images *training, c
     if (!result)
         network = assemble(context, settings, training);
     if (network) {
-        printf("%d training images, %d test images; %lld parameters; %d threads\n", (int)training->count,
-               (int)test->count, (long long)resattn_network_trained_values(network),
+        printf("%d training images, %d test images; %lld parameters; %d threads\n", (int)dataset_count(training),
+               (int)dataset_count(test), (long long)resattn_network_trained_values(network),
                (int)resattn_context_threads(context));
         fflush(stdout);
         result = run_network(network, settings, training, test);
@@ -251,15 +253,19 @@ int main(int argc, char **argv)
 {
     double started = seconds_now();
     struct settings settings;
-    struct images training = {0}, test = {0};
     set_program_name(argv[0]);
     int parsed = parse(&settings, argc, argv);
     if (parsed)
         return parsed > 0 ? EXIT_SUCCESS : usage_hint(NULL);
-    int result = data_load_train(&training, settings.data) || data_load_test(&test, settings.data) ||
-                 run(&settings, &training, &test);
-    images_free(&training);
-    images_free(&test);
+    struct dataset *training = dataset_open(settings.data, DATASET_TRAIN, NULL);
+    struct dataset *test = training ? dataset_open(settings.data, DATASET_TEST, NULL) : NULL;
+    int result = test ? 0 : -1;
+    if (!result && !dataset_side(test))
+        result = complain("%s: folders of pictures are for resattn train", settings.data);
+    if (!result)
+        result = run(&settings, training, test);
+    dataset_close(training);
+    dataset_close(test);
     if (!result)
         printf("\n%.0f seconds in all.\n", seconds_now() - started);
     return result ? EXIT_FAILURE : EXIT_SUCCESS;

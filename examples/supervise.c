@@ -10,6 +10,7 @@
 
 #include <resattn/resattn.h>
 
+#include "dataset.h"
 #include "errors.h"
 #include "evaluate.h"
 #include "metadata.h"
@@ -62,22 +63,23 @@ static int parse_option(void *user, int option)
 }
 
 /* What a training comes to. */
-static int report(resattn_network *network, const char *title, const struct images *test)
+static int report(resattn_network *network, const char *title, const struct dataset *test)
 {
+    const struct images *images = dataset_images(test);
     struct answers answers;
-    if (evaluate(&answers, network, test, test->count, IMAGE_SIDE, 1))
+    if (evaluate_answers(&answers, network, test, &(struct evaluation){.side = IMAGE_SIDE}, 1))
         return -1;
     printf("%s: accuracy %.2f %%; area under the ROC curve of mask and object:", title,
-           100 * answers_accuracy(&answers, test));
+           100 * answers_accuracy(&answers));
     int result = 0;
     for (int32_t i = 0; i < answers.modules && !result; i++) {
-        double area = roc_area(&answers, i, test);
+        double area = roc_area(&answers, i, images);
         result = area < 0 ? -1 : 0;
         printf(" %.3f", area);
     }
-    struct cut cut = overlap_best(&answers, test, 0, CHOOSING);
+    struct cut cut = overlap_best(&answers, images, 0, CHOOSING);
     printf("\n  overlap %.3f (intersection over union; module %d %s %.2f)\n",
-           overlap(&answers, &cut, test, CHOOSING, test->count - CHOOSING), (int)cut.module + 1,
+           overlap(&answers, &cut, images, CHOOSING, images->count - CHOOSING), (int)cut.module + 1,
            cut.below ? "below" : "above", cut.threshold);
     fflush(stdout);
     answers_free(&answers);
@@ -85,7 +87,7 @@ static int report(resattn_network *network, const char *title, const struct imag
 }
 
 static int run(resattn_context *context, const struct settings *settings, double mask_weight,
-               const struct images *training, const struct images *test)
+               const struct dataset *training, const struct dataset *test)
 {
     struct trainer trainer = {.epochs = settings->epochs,
                               .batch = BATCH,
@@ -95,7 +97,7 @@ static int run(resattn_context *context, const struct settings *settings, double
                               .seed = settings->seed,
                               .mask_weight = mask_weight};
     resattn_builder *builder = resattn_builder_new(context);
-    resattn_network *network = builder ? resattn_network_new(builder, small_net_new(builder, IMAGE_CLASSES), 3) : NULL;
+    resattn_network *network = builder ? resattn_network_new(builder, small_net_new(builder, SHAPES_CLASSES), 3) : NULL;
     int result = network ? 0 : complain_library();
     resattn_builder_free(builder);
     if (!result)
@@ -103,6 +105,12 @@ static int run(resattn_context *context, const struct settings *settings, double
                  report(network, mask_weight > 0 ? "With targets for the masks" : "By classes alone", test);
     resattn_network_unref(network);
     return result;
+}
+
+static struct dataset *draw(enum shapes_part part, int32_t count)
+{
+    struct images images;
+    return shapes_draw(&images, part, count) ? NULL : dataset_of_images(&images);
 }
 
 int main(int argc, char **argv)
@@ -115,7 +123,7 @@ int main(int argc, char **argv)
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     struct settings settings = {.epochs = 4, .images = SHAPES_TRAIN, .weight = 0.5, .seed = 1};
-    struct images training = {0}, test = {0};
+    struct dataset *training = NULL, *test = NULL;
     double started = seconds_now();
     set_program_name(argv[0]);
     int parsed = options_read(argc, argv, options, help, parse_option, &settings);
@@ -126,11 +134,13 @@ int main(int argc, char **argv)
     resattn_context *context = resattn_context_new(settings.threads);
     int result = context && !resattn_context_set_seed(context, settings.seed) ? 0 : complain_library();
     if (!result)
-        result = shapes_draw(&training, SHAPES_PART_TRAIN, settings.images) ||
-                 shapes_draw(&test, SHAPES_PART_TEST, SHAPES_TEST) || run(context, &settings, 0, &training, &test) ||
-                 run(context, &settings, settings.weight, &training, &test);
-    images_free(&training);
-    images_free(&test);
+        result = (training = draw(SHAPES_PART_TRAIN, settings.images)) && (test = draw(SHAPES_PART_TEST, SHAPES_TEST))
+                     ? 0
+                     : -1;
+    if (!result)
+        result = run(context, &settings, 0, training, test) || run(context, &settings, settings.weight, training, test);
+    dataset_close(training);
+    dataset_close(test);
     resattn_context_unref(context);
     if (!result)
         printf("%.0f seconds in all.\n", seconds_now() - started);

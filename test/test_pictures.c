@@ -15,6 +15,7 @@
 #include "bitmap.h"
 #include "classifier.h"
 #include "common.h"
+#include "top.h"
 
 static char path[64];
 

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "augment.h"
 #include "errors.h"
 
 int batch_init(struct batch *batch, resattn_context *context, int32_t capacity, int32_t side)
@@ -17,8 +16,7 @@ int batch_init(struct batch *batch, resattn_context *context, int32_t capacity, 
     batch->side = side;
     size_t image = (size_t)side * (size_t)side * 3;
     batch->pixels = calloc((size_t)capacity, image);
-    batch->labels = calloc((size_t)capacity, sizeof *batch->labels);
-    if (!batch->pixels || !batch->labels) {
+    if (!batch->pixels) {
         batch_free(batch);
         return complain("no memory for a batch of %d images", (int)capacity);
     }
@@ -39,34 +37,7 @@ void batch_free(struct batch *batch)
     resattn_tensor_unref(batch->part);
     resattn_tensor_unref(batch->all);
     free(batch->pixels);
-    free(batch->labels);
     memset(batch, 0, sizeof *batch);
-}
-
-static void enlarge(uint8_t *target, int32_t side, const uint8_t *source)
-{
-    int32_t factor = side / IMAGE_SIDE;
-    for (int32_t row = 0; row < side; row++) {
-        for (int32_t column = 0; column < side; column++) {
-            const uint8_t *from = source + (row / factor * IMAGE_SIDE + column / factor) * 3;
-            memcpy(target, from, 3);
-            target += 3;
-        }
-    }
-}
-
-void batch_put(struct batch *batch, int32_t place, const struct images *images, int32_t index, int augmented,
-               uint64_t seed, uint64_t stream)
-{
-    const uint8_t *source = image_pixels(images, index);
-    uint8_t variant[IMAGE_BYTES];
-    if (augmented) {
-        augment(variant, source, seed, stream);
-        source = variant;
-    }
-    size_t image = (size_t)batch->side * (size_t)batch->side * 3;
-    enlarge(batch->pixels + (size_t)place * image, batch->side, source);
-    batch->labels[place] = images->labels[index];
 }
 
 const resattn_tensor *batch_tensor(struct batch *batch, int32_t count)

@@ -29,6 +29,13 @@ void bitmap_free(struct bitmap *bitmap);
  */
 int bitmap_fit(const struct bitmap *bitmap, int32_t short_side, int32_t side, uint8_t *target);
 
+/*
+ * The same with a part of the picture: the rectangle with its upper left corner at x, y, in pixels of the source,
+ * becomes side x side. All of x, y, x + width, y + height are inside of the picture; they need not be whole.
+ */
+int bitmap_cut(const struct bitmap *bitmap, double x, double y, double width, double height, int32_t side,
+               uint8_t *target);
+
 /* For the readers of formats: allocates the pixels of a picture. Returns 0, or -1 after printing why not. */
 int bitmap_init(struct bitmap *bitmap, const char *path, uint32_t width, uint32_t height);
 

@@ -9,44 +9,7 @@
 #include <string.h>
 
 #include "errors.h"
-
-/* A network should give one number a class and picture. */
-static int check_output(resattn_plan *plan, const resattn_network *network)
-{
-    int32_t height, width;
-    if (resattn_network_in_channels(network) != 3)
-        return complain("the network takes images of %d channels, expected 3",
-                        (int)resattn_network_in_channels(network));
-    if (resattn_plan_layer_size(plan, resattn_network_root(network), &height, &width))
-        return complain_library();
-    if (height != 1 || width != 1)
-        return complain("the network gives a map of %d x %d, expected one number a class", (int)height, (int)width);
-    return 0;
-}
-
-/* A plan says what a session will be asked for; masks are not kept unless it does. */
-static int ask_for_masks(resattn_plan *plan, const resattn_network *network)
-{
-    for (int32_t i = 0; i < resattn_network_attention_count(network); i++)
-        if (resattn_plan_add_output(plan, resattn_attention_mask_name(resattn_network_attention(network, i))))
-            return complain_library();
-    return 0;
-}
-
-static int open_session(struct classifier *classifier, resattn_network *network, int32_t capacity, int32_t side,
-                        int with_masks)
-{
-    resattn_plan *plan = resattn_plan_new(network, RESATTN_INFERENCE, capacity, side, side);
-    if (!plan)
-        return complain_library();
-    int result = check_output(plan, network);
-    if (!result && with_masks)
-        result = ask_for_masks(plan, network);
-    if (!result && !(classifier->session = resattn_session_new(plan)))
-        result = complain_library();
-    resattn_plan_free(plan);
-    return result;
-}
+#include "open_session.h"
 
 static int ends_with_softmax(const resattn_layer *layer)
 {
@@ -64,8 +27,8 @@ static int open_classifier(struct classifier *classifier, resattn_network *netwo
     classifier->softmaxed = ends_with_softmax(resattn_network_root(network));
     classifier->probabilities = calloc((size_t)capacity * (size_t)classifier->classes, sizeof(float));
     int result = classifier->probabilities ? 0 : complain("no memory for %d answers", (int)capacity);
-    if (!result)
-        result = open_session(classifier, network, capacity, side, with_masks);
+    if (!result && !(classifier->session = open_session(network, RESATTN_INFERENCE, capacity, side, with_masks)))
+        result = -1;
     if (!result)
         result = batch_init(&classifier->batch, resattn_network_context(network), capacity, side);
     if (result)
@@ -96,8 +59,7 @@ void classifier_close(struct classifier *classifier)
 int classifier_put_bitmap(struct classifier *classifier, int32_t place, const struct bitmap *bitmap)
 {
     struct batch *batch = &classifier->batch;
-    size_t image = (size_t)batch->side * (size_t)batch->side * 3;
-    return bitmap_fit(bitmap, classifier->short_side, batch->side, batch->pixels + (size_t)place * image);
+    return bitmap_fit(bitmap, classifier->short_side, batch->side, batch_pixels(batch, place));
 }
 
 int classifier_put(struct classifier *classifier, int32_t place, const char *path)
@@ -134,27 +96,4 @@ int classifier_run(struct classifier *classifier, int32_t count)
     for (int32_t i = 0; i < count && !classifier->softmaxed; i++)
         softmax(classifier->probabilities + (size_t)i * (size_t)classifier->classes, classifier->classes);
     return 0;
-}
-
-void top_classes(const float *values, int32_t classes, int32_t k, int32_t *top)
-{
-    int32_t found = 0;
-    for (int32_t c = 0; c < classes; c++) {
-        int32_t place = found;
-        while (place > 0 && values[c] > values[top[place - 1]])
-            place--;
-        if (place >= k)
-            continue;
-        found += found < k;
-        memmove(top + place + 1, top + place, (size_t)(found - 1 - place) * sizeof *top);
-        top[place] = c;
-    }
-}
-
-int is_in_top(const float *values, int32_t classes, int32_t k, int32_t label)
-{
-    int32_t before = 0;
-    for (int32_t c = 0; c < classes; c++)
-        before += values[c] > values[label] || (values[c] == values[label] && c < label);
-    return before < k && !isnan(values[label]);
 }

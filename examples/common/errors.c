@@ -28,11 +28,14 @@ const char *program_name(void)
 int complain(const char *format, ...)
 {
     va_list arguments;
+    /* a line in one piece, whichever thread it comes from */
+    flockfile(stderr);
     fprintf(stderr, "%s: ", program);
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);
     va_end(arguments);
     fputc('\n', stderr);
+    funlockfile(stderr);
     return -1;
 }
 

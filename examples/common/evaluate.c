@@ -1,42 +1,156 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Inference over a set of images.
+ * Inference over a data set.
  */
 #include "evaluate.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "batch.h"
 #include "errors.h"
+#include "loader.h"
+#include "open_session.h"
+#include "progress.h"
+#include "top.h"
 
-enum { BATCH = 50 };
+enum { BATCH = 50, BATCH_OF_FILES = 16 };
 
-void answers_free(struct answers *answers)
+static const double terminal_interval = 0.1, line_interval = 10; /* seconds */
+
+/* Takes what the network has made of a batch: `outputs` are batch->count x classes. Returns 0, or -1 after printing
+ * what went wrong. */
+typedef int (*take_fn)(void *user, resattn_session *session, const struct loader_batch *batch, const float *outputs);
+
+/* ---- the run ---- */
+
+struct run {
+    resattn_session *session;
+    struct loader *loader;
+    float *outputs;
+    int32_t classes, batch, count, done;
+    double started, shown;
+};
+
+static int32_t count_of(const struct dataset *dataset, const struct evaluation *evaluation)
 {
-    for (int32_t i = 0; i < answers->modules && answers->masks; i++)
-        free(answers->masks[i].values);
-    free(answers->masks);
-    free(answers->logits);
-    memset(answers, 0, sizeof *answers);
+    return evaluation->count || evaluation->indices ? evaluation->count : dataset_count(dataset);
 }
 
-static const char *mask_name(const resattn_network *network, int32_t module)
+static int open_run(struct run *run, resattn_network *network, const struct dataset *dataset,
+                    const struct evaluation *evaluation, int with_masks)
 {
-    return resattn_attention_mask_name(resattn_network_attention(network, module));
+    memset(run, 0, sizeof *run);
+    run->count = count_of(dataset, evaluation);
+    run->classes = resattn_network_out_channels(network);
+    run->batch = evaluation->batch ? evaluation->batch : dataset_side(dataset) ? BATCH : BATCH_OF_FILES;
+    if (run->batch > run->count && run->count > 0)
+        run->batch = run->count;
+    struct loader_settings settings = {.batch = run->batch,
+                                       .side = evaluation->side,
+                                       .short_side = evaluation->short_side,
+                                       .indices = evaluation->indices,
+                                       .count = run->count};
+    run->loader = loader_open(resattn_network_context(network), dataset, &settings);
+    if (!run->loader)
+        return -1;
+    run->session = open_session(network, RESATTN_INFERENCE, run->batch, evaluation->side, with_masks);
+    if (!run->session)
+        return -1;
+    run->outputs = calloc((size_t)run->batch * (size_t)run->classes, sizeof *run->outputs);
+    return run->outputs ? 0 : complain("no memory for %d answers", (int)run->batch);
 }
 
-/* A plan says what a session will be asked for; masks are not kept unless it does. */
-static resattn_session *new_session(resattn_network *network, int32_t side, int32_t modules)
+static void close_run(struct run *run)
 {
-    resattn_plan *plan = resattn_plan_new(network, RESATTN_INFERENCE, BATCH, side, side);
-    resattn_status status = plan ? RESATTN_OK : RESATTN_INVALID_ARGUMENT;
-    for (int32_t i = 0; i < modules && !status; i++)
-        status = resattn_plan_add_output(plan, mask_name(network, i));
-    resattn_session *session = status ? NULL : resattn_session_new(plan);
-    resattn_plan_free(plan);
-    return session;
+    loader_close(run->loader);
+    resattn_session_free(run->session);
+    free(run->outputs);
 }
+
+static void show_progress(struct run *run)
+{
+    int terminal = isatty(STDERR_FILENO);
+    double now = seconds_now(), rate = run->done / (now - run->started + 1e-9);
+    if (run->done < run->count && now - run->shown < (terminal ? terminal_interval : line_interval))
+        return;
+    run->shown = now;
+    fprintf(stderr, "%s%d of %d images  %.1f images/s  %.0f s left%s", terminal ? "\r" : "", (int)run->done,
+            (int)run->count, rate, (run->count - run->done) / rate,
+            terminal && run->done < run->count ? "   " : "   \n");
+}
+
+static int run_batch(struct run *run, const struct loader_batch *batch, take_fn take, void *user)
+{
+    if (resattn_session_forward(run->session, batch->input) ||
+        resattn_tensor_read(resattn_session_output(run->session, NULL), RESATTN_CHANNELS_FIRST, run->outputs,
+                            (int64_t)batch->count * run->classes))
+        return complain_library();
+    return take(user, run->session, batch, run->outputs);
+}
+
+static int run_all(resattn_network *network, const struct dataset *dataset, const struct evaluation *evaluation,
+                   int with_masks, take_fn take, void *user)
+{
+    struct run run;
+    struct loader_batch batch;
+    int more = 0, result = open_run(&run, network, dataset, evaluation, with_masks);
+    run.started = run.shown = seconds_now();
+    while (!result && (more = loader_next(run.loader, &batch)) > 0) {
+        result = run_batch(&run, &batch, take, user);
+        run.done += batch.count;
+        if (!result && evaluation->shows_progress)
+            show_progress(&run);
+    }
+    close_run(&run);
+    return result || more < 0 ? -1 : 0;
+}
+
+/* ---- scores ---- */
+
+static int take_scores(void *user, resattn_session *session, const struct loader_batch *batch, const float *outputs)
+{
+    struct scores *scores = user;
+    (void)session;
+    for (int32_t i = 0; i < batch->count; i++) {
+        const float *values = outputs + (size_t)i * (size_t)scores->classes;
+        int32_t label = batch->labels[i], right = is_in_top(values, scores->classes, 1, label);
+        scores->count++;
+        scores->top1 += right;
+        scores->top5 += is_in_top(values, scores->classes, SCORES_TOP, label);
+        scores->pictures[label]++;
+        scores->right[label] += right;
+    }
+    return 0;
+}
+
+int evaluate(struct scores *scores, resattn_network *network, const struct dataset *dataset,
+             const struct evaluation *evaluation)
+{
+    memset(scores, 0, sizeof *scores);
+    scores->classes = resattn_network_out_channels(network);
+    if (scores->classes != dataset_classes(dataset))
+        return complain("the network has %d outputs, expected %d, one for each class of the pictures",
+                        (int)scores->classes, (int)dataset_classes(dataset));
+    scores->pictures = calloc((size_t)scores->classes, sizeof *scores->pictures);
+    scores->right = calloc((size_t)scores->classes, sizeof *scores->right);
+    int result = scores->pictures && scores->right ? 0 : complain("no memory for %d classes", (int)scores->classes);
+    if (!result)
+        result = run_all(network, dataset, evaluation, 0, take_scores, scores);
+    if (result)
+        scores_free(scores);
+    return result;
+}
+
+void scores_free(struct scores *scores)
+{
+    free(scores->pictures);
+    free(scores->right);
+    memset(scores, 0, sizeof *scores);
+}
+
+/* ---- answers ---- */
 
 /* The mean over the channels of each pixel of `n` masks. */
 static int read_mask(struct module_masks *masks, const resattn_tensor *mask, int32_t first, int32_t count)
@@ -65,71 +179,73 @@ static int read_mask(struct module_masks *masks, const resattn_tensor *mask, int
     return result;
 }
 
-static int run_batch(struct answers *answers, resattn_session *session, struct batch *batch,
-                     const struct images *images, int32_t first)
+/* The answers hold more pictures than have been taken so far. */
+struct taking {
+    struct answers *answers;
+    int32_t done;
+};
+
+static int take_answers(void *user, resattn_session *session, const struct loader_batch *batch, const float *outputs)
 {
-    int32_t n = answers->count - first < BATCH ? answers->count - first : BATCH;
-    for (int32_t i = 0; i < n; i++)
-        batch_put(batch, i, images, first + i, 0, 0, 0);
-    const resattn_tensor *input = batch_tensor(batch, n);
-    if (!input)
-        return -1;
-    if (resattn_session_forward(session, input) ||
-        resattn_tensor_read(resattn_session_output(session, NULL), RESATTN_CHANNELS_FIRST,
-                            answers->logits + (size_t)first * (size_t)answers->classes, (int64_t)n * answers->classes))
-        return complain_library();
+    struct taking *taking = user;
+    struct answers *answers = taking->answers;
+    size_t first = (size_t)taking->done, count = (size_t)batch->count, classes = (size_t)answers->classes;
+    memcpy(answers->logits + first * classes, outputs, count * classes * sizeof *outputs);
+    memcpy(answers->labels + first, batch->labels, count * sizeof *batch->labels);
     for (int32_t i = 0; i < answers->modules; i++) {
         const char *name = mask_name(resattn_session_network(session), i);
         const resattn_tensor *mask = resattn_session_output(session, name);
         if (!mask)
             return complain_library();
-        if (read_mask(&answers->masks[i], mask, first, answers->count))
+        if (read_mask(&answers->masks[i], mask, taking->done, answers->count))
             return -1;
     }
+    taking->done += batch->count;
     return 0;
 }
 
-int evaluate(struct answers *answers, resattn_network *network, const struct images *images, int32_t count,
-             int32_t side, int with_masks)
+int evaluate_answers(struct answers *answers, resattn_network *network, const struct dataset *dataset,
+                     const struct evaluation *evaluation, int with_masks)
 {
+    struct taking taking = {answers, 0};
     memset(answers, 0, sizeof *answers);
-    answers->count = count < images->count ? count : images->count;
+    answers->count = count_of(dataset, evaluation);
     answers->classes = resattn_network_out_channels(network);
     answers->modules = with_masks ? resattn_network_attention_count(network) : 0;
     answers->logits = calloc((size_t)answers->count * (size_t)answers->classes, sizeof *answers->logits);
+    answers->labels = calloc((size_t)answers->count, sizeof *answers->labels);
     answers->masks = calloc((size_t)answers->modules + 1, sizeof *answers->masks);
-    struct batch batch = {0};
-    resattn_session *session = NULL;
-    int result = 0;
-    if (!answers->logits || !answers->masks)
-        result = complain("no memory for the answers about %d images", (int)answers->count);
+    int result = answers->logits && answers->labels && answers->masks
+                     ? 0
+                     : complain("no memory for the answers about %d images", (int)answers->count);
     if (!result)
-        result = batch_init(&batch, resattn_network_context(network), BATCH, side);
-    if (!result && !(session = new_session(network, side, answers->modules)))
-        result = complain_library();
-    for (int32_t first = 0; first < answers->count && !result; first += BATCH)
-        result = run_batch(answers, session, &batch, images, first);
-    resattn_session_free(session);
-    batch_free(&batch);
+        result = run_all(network, dataset, evaluation, with_masks, take_answers, &taking);
     if (result)
         answers_free(answers);
     return result;
 }
 
+void answers_free(struct answers *answers)
+{
+    for (int32_t i = 0; i < answers->modules && answers->masks; i++)
+        free(answers->masks[i].values);
+    free(answers->masks);
+    free(answers->logits);
+    free(answers->labels);
+    memset(answers, 0, sizeof *answers);
+}
+
 int32_t answers_class(const struct answers *answers, int32_t index)
 {
-    const float *logits = answers->logits + (size_t)index * (size_t)answers->classes;
-    int32_t best = 0;
-    for (int32_t c = 1; c < answers->classes; c++)
-        if (logits[c] > logits[best])
-            best = c;
+    int32_t best;
+    top_classes(answers->logits + (size_t)index * (size_t)answers->classes, answers->classes, 1, &best);
     return best;
 }
 
-double answers_accuracy(const struct answers *answers, const struct images *images)
+double answers_accuracy(const struct answers *answers)
 {
     int32_t correct = 0;
     for (int32_t i = 0; i < answers->count; i++)
-        correct += answers_class(answers, i) == images->labels[i];
+        correct += answers_class(answers, i) == answers->labels[i];
     return (double)correct / answers->count;
 }

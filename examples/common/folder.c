@@ -13,53 +13,6 @@
 
 #include "errors.h"
 
-enum { MOST_NAMES = 1 << 26 };
-
-static void names_free(struct names *names)
-{
-    for (int32_t i = 0; i < names->count; i++)
-        free(names->texts[i]);
-    free(names->texts);
-    memset(names, 0, sizeof *names);
-}
-
-/* Takes the text, also when it fails. */
-static int names_add(struct names *names, char *text)
-{
-    if (text && names->count == names->capacity && names->count < MOST_NAMES) {
-        int32_t capacity = names->capacity ? 2 * names->capacity : 64;
-        char **larger = realloc(names->texts, (size_t)capacity * sizeof *larger);
-        if (larger) {
-            names->texts = larger;
-            names->capacity = capacity;
-        }
-    }
-    if (!text || names->count == names->capacity) {
-        free(text);
-        return complain("no memory for %d file names", (int)names->count + 1);
-    }
-    names->texts[names->count++] = text;
-    return 0;
-}
-
-static int by_bytes(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* folder + "/" + name, owned */
-static char *join(const char *folder, const char *name)
-{
-    size_t first = strlen(folder), second = strlen(name);
-    char *path = malloc(first + second + 2);
-    if (path) {
-        memcpy(path, folder, first);
-        path[first] = '/';
-        memcpy(path + first + 1, name, second + 1);
-    }
-    return path;
-}
-
 static int is_folder(const char *path)
 {
     struct stat status;
@@ -72,7 +25,7 @@ static int is_picture(const char *name)
     return ending && (!strcasecmp(ending, ".jpg") || !strcasecmp(ending, ".jpeg") || !strcasecmp(ending, ".png"));
 }
 
-/* The names of the folders in `path`, or the paths of the pictures, sorted. */
+/* Appends the names of the folders in `path`, or the paths of the pictures, sorted. */
 static int list(struct names *names, const char *path, int folders)
 {
     DIR *directory = opendir(path);
@@ -83,7 +36,7 @@ static int list(struct names *names, const char *path, int folders)
     for (struct dirent *entry; !result && (entry = readdir(directory)) != NULL;) {
         if (entry->d_name[0] == '.' || (!folders && !is_picture(entry->d_name)))
             continue;
-        char *whole = join(path, entry->d_name);
+        char *whole = path_join(path, entry->d_name);
         if (folders && whole && !is_folder(whole)) {
             free(whole);
             continue;
@@ -93,71 +46,98 @@ static int list(struct names *names, const char *path, int folders)
         result = names_add(names, whole);
     }
     closedir(directory);
-    if (!result && names->count > before)
-        qsort(names->texts + before, (size_t)(names->count - before), sizeof *names->texts, by_bytes);
+    names_sort(names, before);
     return result;
 }
 
-static int32_t find_class(const resattn_network *network, const char *name)
+/* Whether `name` in `where` is a folder with folders in it. */
+static int is_part(const char *where, const char *name)
 {
-    for (int32_t c = 0; resattn_network_class(network, c); c++)
-        if (strcmp(resattn_network_class(network, c), name) == 0)
-            return c;
-    return -1;
+    struct names inside = {0};
+    char *path = path_join(where, name);
+    int result = path && is_folder(path) && list(&inside, path, 1) == 0 && inside.count > 0;
+    names_free(&inside);
+    free(path);
+    return result;
 }
 
-static int match_classes(struct folder *folder, const char *path, const resattn_network *network, int *by_name)
+/* Chooses the folder of the pictures and the one that tells the classes, as names in `where`; "." is itself. */
+static int choose(const char *where, enum dataset_part part, const char **pictures, const char **classes)
 {
-    int32_t count = folder->classes.count, classes = resattn_network_out_channels(network);
-    folder->label_of = calloc((size_t)count + 1, sizeof *folder->label_of);
-    if (!folder->label_of)
-        return complain("no memory for %d classes", (int)count);
-    *by_name = 1;
-    for (int32_t i = 0; i < count; i++) {
-        folder->label_of[i] = find_class(network, folder->classes.texts[i]);
-        *by_name &= folder->label_of[i] >= 0;
-    }
-    if (*by_name)
-        return 0;
-    if (count != classes)
-        return complain("%s: %d folders that are not called like the network's classes, expected %d, one for each",
-                        path, (int)count, (int)classes);
-    for (int32_t i = 0; i < count; i++)
-        folder->label_of[i] = i;
+    const char *train = is_part(where, "train") ? "train" : NULL;
+    const char *test = is_part(where, "test") ? "test" : is_part(where, "val") ? "val" : NULL;
+    int divided = train || test;
+    if (part == DATASET_TRAIN && divided && !train)
+        return complain("%s: %s/ but no train/ with a folder of pictures for each class is in it", where, test);
+    if (part != DATASET_TRAIN && !test && (divided || part == DATASET_TEST))
+        return complain("%s: neither test/ nor val/ with a folder of pictures for each class is in it", where);
+    *pictures = !divided ? "." : part == DATASET_TRAIN ? train : test;
+    *classes = train ? train : *pictures;
     return 0;
 }
 
-static int list_files(struct folder *folder, const char *path)
+/* where, or the folder in it */
+static char *part_path(const char *where, const char *part)
+{
+    char *path = path_join(where, part);
+    if (path && strcmp(part, ".") == 0)
+        path[strlen(where)] = '\0';
+    return path;
+}
+
+static int list_classes(struct folder *folder, const char *where, const char *part)
+{
+    struct names found = {0};
+    char *path = part_path(where, part);
+    int result = path ? list(&folder->classes, path, 1) : complain("no memory for a path");
+    free(path);
+    if (!result && folder->classes.count == 0)
+        result =
+            complain("%s: neither a folder for each class nor binary files of CIFAR-10 or CIFAR-100 are in it", where);
+    if (!result)
+        result = list(&found, folder->path, 1);
+    for (int32_t i = 0; i < found.count && !result; i++)
+        if (names_find(&folder->classes, found.texts[i]) < 0)
+            result = complain("%s/%s: no folder of this name is among the %d of %s/", folder->path, found.texts[i],
+                              (int)folder->classes.count, part);
+    names_free(&found);
+    return result;
+}
+
+static int list_files(struct folder *folder)
 {
     int32_t *first = calloc((size_t)folder->classes.count + 1, sizeof *first);
     int result = first ? 0 : complain("no memory for %d classes", (int)folder->classes.count);
     for (int32_t i = 0; i < folder->classes.count && !result; i++) {
-        char *inside = join(path, folder->classes.texts[i]);
-        result = inside ? list(&folder->files, inside, 0) : complain("no memory for a path");
+        char *inside = path_join(folder->path, folder->classes.texts[i]);
+        result = !inside ? complain("no memory for a path") : is_folder(inside) ? list(&folder->files, inside, 0) : 0;
         first[i + 1] = folder->files.count;
         free(inside);
     }
     if (!result && folder->files.count == 0)
-        result = complain("%s: no pictures in its %d folders (.jpg, .jpeg, .png)", path, (int)folder->classes.count);
-    if (!result && !(folder->class_of = calloc((size_t)folder->files.count, sizeof *folder->class_of)))
+        result =
+            complain("%s: no pictures in its %d folders (.jpg, .jpeg, .png)", folder->path, (int)folder->classes.count);
+    if (!result && !(folder->labels = calloc((size_t)folder->files.count, sizeof *folder->labels)))
         result = complain("no memory for %d labels", (int)folder->files.count);
     for (int32_t i = 0; i < folder->classes.count && !result; i++)
         for (int32_t k = first[i]; k < first[i + 1]; k++)
-            folder->class_of[k] = i;
+            folder->labels[k] = i;
     free(first);
     return result;
 }
 
-int folder_read(struct folder *folder, const char *path, const resattn_network *network, int *by_name)
+int folder_read(struct folder *folder, const char *where, enum dataset_part part)
 {
+    const char *pictures = ".", *classes = ".";
     memset(folder, 0, sizeof *folder);
-    int result = list(&folder->classes, path, 1);
-    if (!result && folder->classes.count == 0)
-        result = complain("%s: neither a folder for each class nor CIFAR-10's test_batch.bin is in it", path);
+    if (choose(where, part, &pictures, &classes))
+        return -1;
+    folder->path = part_path(where, pictures);
+    int result = folder->path ? 0 : complain("no memory for a path");
     if (!result)
-        result = list_files(folder, path);
+        result = list_classes(folder, where, classes);
     if (!result)
-        result = match_classes(folder, path, network, by_name);
+        result = list_files(folder);
     if (result)
         folder_free(folder);
     return result;
@@ -167,7 +147,7 @@ void folder_free(struct folder *folder)
 {
     names_free(&folder->classes);
     names_free(&folder->files);
-    free(folder->class_of);
-    free(folder->label_of);
+    free(folder->labels);
+    free(folder->path);
     memset(folder, 0, sizeof *folder);
 }

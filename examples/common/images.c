@@ -30,6 +30,7 @@ void images_free(struct images *images)
     free(images->pixels);
     free(images->labels);
     free(images->coverage);
+    names_free(&images->classes);
     memset(images, 0, sizeof *images);
 }
 

@@ -8,15 +8,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { IMAGE_SIDE = 32, IMAGE_PIXELS = IMAGE_SIDE * IMAGE_SIDE, IMAGE_BYTES = IMAGE_PIXELS * 3, IMAGE_CLASSES = 10 };
+#include "names.h"
+
+enum { IMAGE_SIDE = 32, IMAGE_PIXELS = IMAGE_SIDE * IMAGE_SIDE, IMAGE_BYTES = IMAGE_PIXELS * 3 };
 
 struct images {
     int32_t count;
     uint8_t *pixels; /* count x 32 x 32 x (red, green, blue) */
     int32_t *labels; /* count */
-    uint8_t
-        *coverage; /* count x 32 x 32: how much of each pixel the object covers, 0 to 255; NULL where nobody knows */
-    char names[IMAGE_CLASSES][32];
+    /* count x 32 x 32: how much of each pixel the object covers, 0 to 255; NULL where nobody knows */
+    uint8_t *coverage;
+    struct names classes;
 };
 
 /* Allocates room for `count` images. Returns 0, or -1 after printing why not. */

@@ -10,6 +10,7 @@
 
 #include "classifier.h"
 #include "errors.h"
+#include "top.h"
 
 static struct mask_numbers numbers_of(const float *values, size_t count)
 {

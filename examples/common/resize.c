@@ -38,12 +38,10 @@ static void fill_taps(const struct axis *axis, int32_t index, int32_t source, do
     axis->first[index] = first;
 }
 
-/* `source` pixels become `whole`, of which `count` are wanted, from the middle. */
-static int axis_init(struct axis *axis, int32_t source, int64_t whole, int32_t count)
+/* `source` pixels become source / scale, of which `count` from `offset` on are wanted. */
+static int axis_init(struct axis *axis, int32_t source, double scale, double offset, int32_t count)
 {
-    double scale = (double)source / (double)whole;
     double most = 2 * fmax(scale, 1) + 1;
-    long offset = lrint((double)(whole - count) / 2);
     axis->count = count;
     axis->taps = most < source ? (int32_t)most : source;
     axis->first = calloc((size_t)count, sizeof *axis->first);
@@ -51,7 +49,7 @@ static int axis_init(struct axis *axis, int32_t source, int64_t whole, int32_t c
     if (!axis->first || !axis->weights)
         return complain("no memory to resize %d pixels", (int)source);
     for (int32_t i = 0; i < count; i++)
-        fill_taps(axis, i, source, ((double)offset + i + 0.5) * scale, scale);
+        fill_taps(axis, i, source, (offset + i + 0.5) * scale, scale);
     return 0;
 }
 
@@ -95,15 +93,43 @@ static int resize(const struct bitmap *bitmap, const struct axis *across, const 
     return 0;
 }
 
-int bitmap_fit(const struct bitmap *bitmap, int32_t short_side, int32_t side, uint8_t *target)
+/* So many of the source's pixels make one of the result, and the result begins at so many of its own. */
+struct window {
+    double scale, offset;
+};
+
+static int cut(const struct bitmap *bitmap, struct window x, struct window y, int32_t side, uint8_t *target)
 {
-    int32_t shorter = bitmap->width < bitmap->height ? bitmap->width : bitmap->height;
     struct axis across = {0}, down = {0};
-    int result = axis_init(&across, bitmap->width, (int64_t)short_side * bitmap->width / shorter, side) ||
-                         axis_init(&down, bitmap->height, (int64_t)short_side * bitmap->height / shorter, side)
+    int result = axis_init(&across, bitmap->width, x.scale, x.offset, side) ||
+                         axis_init(&down, bitmap->height, y.scale, y.offset, side)
                      ? -1
                      : resize(bitmap, &across, &down, target);
     axis_free(&across);
     axis_free(&down);
     return result;
+}
+
+/* `source` pixels become `whole`, of which `count` are wanted, from the middle. */
+static struct window middle(int32_t source, int64_t whole, int32_t count)
+{
+    return (struct window){(double)source / (double)whole, (double)lrint((double)(whole - count) / 2)};
+}
+
+int bitmap_fit(const struct bitmap *bitmap, int32_t short_side, int32_t side, uint8_t *target)
+{
+    int32_t shorter = bitmap->width < bitmap->height ? bitmap->width : bitmap->height;
+    if (bitmap->width == side && bitmap->height == side && short_side == side) {
+        memcpy(target, bitmap->pixels, (size_t)side * (size_t)side * 3);
+        return 0;
+    }
+    return cut(bitmap, middle(bitmap->width, (int64_t)short_side * bitmap->width / shorter, side),
+               middle(bitmap->height, (int64_t)short_side * bitmap->height / shorter, side), side, target);
+}
+
+int bitmap_cut(const struct bitmap *bitmap, double x, double y, double width, double height, int32_t side,
+               uint8_t *target)
+{
+    double across = width / side, down = height / side;
+    return cut(bitmap, (struct window){across, x / across}, (struct window){down, y / down}, side, target);
 }

@@ -84,7 +84,7 @@ static bool in_hourglass(float x, float y)
 static const struct {
     const char *name;
     inside_fn inside;
-} shapes[IMAGE_CLASSES] = {
+} shapes[SHAPES_CLASSES] = {
     {"circle", in_circle},       {"square", in_square}, {"triangle", in_triangle}, {"star", in_star},
     {"cross", in_cross},         {"ring", in_ring},     {"crescent", in_crescent}, {"heart", in_heart},
     {"hourglass", in_hourglass}, {"arrow", in_arrow},
@@ -299,11 +299,15 @@ int shapes_draw(struct images *images, enum shapes_part part, int32_t count)
 {
     if (images_init(images, count, 1))
         return -1;
-    for (int i = 0; i < IMAGE_CLASSES; i++)
-        strcpy(images->names[i], shapes[i].name);
+    for (int i = 0; i < SHAPES_CLASSES; i++) {
+        if (names_add_copy(&images->classes, shapes[i].name)) {
+            images_free(images);
+            return -1;
+        }
+    }
     for (int32_t i = 0; i < count; i++) {
         struct random random = random_for((uint64_t)part, (uint64_t)i);
-        images->labels[i] = i % IMAGE_CLASSES;
+        images->labels[i] = i % SHAPES_CLASSES;
         draw(&random, images->labels[i], images->pixels + (size_t)i * IMAGE_BYTES,
              images->coverage + (size_t)i * IMAGE_PIXELS);
     }

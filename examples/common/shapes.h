@@ -8,7 +8,7 @@
 
 #include "images.h"
 
-enum { SHAPES_TRAIN = 8000, SHAPES_TEST = 2000 };
+enum { SHAPES_TRAIN = 8000, SHAPES_TEST = 2000, SHAPES_CLASSES = 10 };
 
 /* Which of the two sets. Each is always the same, as it would be if it came from a disk; they have no image in common.
  */

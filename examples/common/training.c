@@ -8,11 +8,7 @@
 #include <string.h>
 
 #include "errors.h"
-
-static const char *mask_name(const resattn_network *network, int32_t module)
-{
-    return resattn_attention_mask_name(resattn_network_attention(network, module));
-}
+#include "open_session.h"
 
 /* ---- opening ---- */
 
@@ -29,19 +25,6 @@ static resattn_schedule *new_schedule(resattn_context *context, const struct tra
     default:
         return resattn_one_cycle_schedule_new(context, settings->rate, usual ? 0.3 : settings->warm_up, steps);
     }
-}
-
-/* A session gives the masks that its plan asks for. */
-static resattn_session *new_session(resattn_network *network, const struct training_settings *settings)
-{
-    resattn_plan *plan = resattn_plan_new(network, RESATTN_TRAINING, settings->batch / settings->micro_batches,
-                                          settings->side, settings->side);
-    int failed = !plan;
-    for (int32_t i = 0; i < resattn_network_attention_count(network) && settings->mask_weight > 0 && !failed; i++)
-        failed = resattn_plan_add_output(plan, mask_name(network, i)) != 0;
-    resattn_session *session = failed ? NULL : resattn_session_new(plan);
-    resattn_plan_free(plan);
-    return session;
 }
 
 static resattn_optimizer *new_optimizer(resattn_network *network, const struct training_settings *settings)
@@ -129,8 +112,11 @@ int training_open(struct training *training, resattn_network *network, const str
         return complain("%d images are less than one batch of %d", (int)count, (int)settings->batch);
     if (open_loader(training, context, dataset, indices, count))
         return -1;
-    training->session = new_session(network, settings);
-    training->optimizer = training->session ? new_optimizer(network, settings) : NULL;
+    training->session = open_session(network, RESATTN_TRAINING, settings->batch / settings->micro_batches,
+                                     settings->side, settings->mask_weight > 0);
+    if (!training->session)
+        return -1;
+    training->optimizer = new_optimizer(network, settings);
     training->schedule = training->optimizer ? new_schedule(context, settings, training->steps) : NULL;
     if (!training->schedule)
         return complain_library();

@@ -16,6 +16,7 @@
 #include "options.h"
 #include "progress.h"
 #include "tool.h"
+#include "top.h"
 
 #ifdef EXAMPLES_CAIRO
 enum { WITH_CAIRO = 1 };

@@ -11,6 +11,7 @@
 #include "json.h"
 #include "options.h"
 #include "tool.h"
+#include "top.h"
 
 static const char help[] =
     "Usage: resattn classify MODEL_OR_FILE IMAGE... [OPTION]...\n"

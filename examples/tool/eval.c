@@ -1,95 +1,79 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * resattn eval: the accuracy of a saved network on test images.
+ * resattn eval: the accuracy of a saved network on test pictures.
  */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "data.h"
+#include "dataset.h"
 #include "errors.h"
 #include "evaluate.h"
 #include "options.h"
 #include "tool.h"
 
+enum { LISTED = 40, FEW_CLASSES = 10 }; /* so many classes are told of one by one; for so few, top-5 says little */
+
 static const char help[] =
     "Usage: resattn eval FILE --data DIR|shapes [OPTION]...\n"
     "Test accuracy of a saved network.\n"
     "\n"
-    "  --data DIR   folder with CIFAR-10's binary files, or \"shapes\": the generated images,\n"
-    "               or a folder with a folder of JPEG and PNG files for each class\n"
-    "  --threads N  0, the default: as many as there are CPUs\n"
-    "  --help       this text\n"
-    "\n"
-    "For folders of pictures:\n"
+    "  --data DIR   folder with the binary files of CIFAR-10 or CIFAR-100, or \"shapes\": the generated images,\n"
+    "               or a folder with a folder of JPEG and PNG files for each class, or with test/ or val/ in it\n"
+    "               and these there\n"
     "  --size S     side of the square cut from the middle (default: what the network was made for)\n"
     "  --resize R   length of a picture's shorter side before that (default: the same)\n"
-    "  --batch B    pictures at once (default 16)\n";
+    "  --batch B    pictures at once (default: 16 of folders, otherwise 50)\n"
+    "  --threads N  0, the default: as many as there are CPUs\n"
+    "  --help       this text\n";
 
 struct settings {
     const char *data;
-    int32_t threads, side, short_side, batch;
+    int32_t threads;
+    struct evaluation evaluation;
 };
 
-static int check_fit(const resattn_network *network, const char *path)
-{
-    int32_t side = resattn_network_input_height(network);
-    if (side <= 0 || side % IMAGE_SIDE || side > 32 * IMAGE_SIDE || resattn_network_input_width(network) != side)
-        return complain("%s: made for images of %d x %d, expected a multiple of %d x %d", path,
-                        (int)resattn_network_input_width(network), (int)side, (int)IMAGE_SIDE, (int)IMAGE_SIDE);
-    if (resattn_network_out_channels(network) != IMAGE_CLASSES || resattn_network_in_channels(network) != 3)
-        return complain("%s: %d classes of images with %d channels, expected %d and 3", path,
-                        (int)resattn_network_out_channels(network), (int)resattn_network_in_channels(network),
-                        (int)IMAGE_CLASSES);
-    return 0;
-}
-
 /* Accuracy in all and for each class. */
-static void print_answers(const struct answers *answers, const struct images *test)
+static void print_scores(const struct scores *scores, const struct dataset *dataset)
 {
-    int32_t count[IMAGE_CLASSES] = {0}, correct[IMAGE_CLASSES] = {0};
-    for (int32_t i = 0; i < answers->count; i++) {
-        count[test->labels[i]]++;
-        correct[test->labels[i]] += answers_class(answers, i) == test->labels[i];
-    }
-    printf("Test accuracy: %.2f %% of %d images\n", 100 * answers_accuracy(answers, test), (int)answers->count);
-    for (int c = 0; c < IMAGE_CLASSES; c++)
-        if (count[c] > 0)
-            printf("  %-12s %6.2f %% of %d\n", test->names[c], 100.0 * correct[c] / count[c], (int)count[c]);
+    int32_t seen = 0;
+    int short_form = dataset_side(dataset) && scores->classes <= FEW_CLASSES;
+    double share = 100.0 / scores->count;
+    printf("Test accuracy: %s%.2f %%", short_form ? "" : "top-1 ", share * scores->top1);
+    if (scores->classes > SCORES_TOP && !short_form)
+        printf(", top-%d %.2f %%", (int)SCORES_TOP, share * scores->top5);
+    printf(" of %d images\n", (int)scores->count);
+    for (int32_t c = 0; c < scores->classes; c++)
+        seen += scores->pictures[c] > 0;
+    for (int32_t c = 0; c < scores->classes && seen <= LISTED; c++)
+        if (scores->pictures[c] > 0)
+            printf("  %-20s %6.2f %% of %d\n", dataset_class_name(dataset, c),
+                   100.0 * scores->right[c] / scores->pictures[c], (int)scores->pictures[c]);
 }
 
-static int run_folder(const char *path, const struct settings *settings)
+static int run_network(resattn_network *network, const char *path, const struct settings *settings)
+{
+    struct evaluation evaluation = settings->evaluation;
+    struct scores scores;
+    evaluation.side = tool_side(network, path, evaluation.side);
+    evaluation.short_side = evaluation.side ? tool_short_side(evaluation.short_side, evaluation.side) : 0;
+    if (evaluation.short_side == 0)
+        return -1;
+    struct dataset *dataset = dataset_open(settings->data, DATASET_TEST_OR_WHOLE, network);
+    int result = dataset ? evaluate(&scores, network, dataset, &evaluation) : -1;
+    if (!result) {
+        print_scores(&scores, dataset);
+        scores_free(&scores);
+    }
+    dataset_close(dataset);
+    return result;
+}
+
+static int run(const char *path, const struct settings *settings)
 {
     resattn_context *context = tool_context(settings->threads, 0);
     resattn_network *network = context ? tool_load(context, path) : NULL;
-    int result =
-        network ? tool_eval_folder(network, path, settings->data, settings->batch, settings->short_side, settings->side)
-                : -1;
-    resattn_network_unref(network);
-    resattn_context_unref(context);
-    return result ? EXIT_FAILURE : EXIT_SUCCESS;
-}
-
-static int run(const char *path, const char *data, int32_t threads)
-{
-    struct images test = {0};
-    struct answers answers;
-    resattn_network *network = NULL;
-    resattn_context *context = tool_context(threads, 0);
-    int result = context ? 0 : -1;
-    if (!result && !(network = tool_load(context, path)))
-        result = -1;
-    if (!result)
-        result = check_fit(network, path);
-    if (!result)
-        result = data_load_test(&test, data);
-    if (!result)
-        result = evaluate(&answers, network, &test, test.count, resattn_network_input_height(network), 0);
-    if (!result) {
-        print_answers(&answers, &test);
-        answers_free(&answers);
-    }
-    images_free(&test);
+    int result = network ? run_network(network, path, settings) : -1;
     resattn_network_unref(network);
     resattn_context_unref(context);
     return result ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -105,11 +89,11 @@ static int parse_option(void *user, int option)
     case 't':
         return option_int("threads", optarg, 0, 1024, &settings->threads);
     case 's':
-        return option_int("size", optarg, 1, 1 << 13, &settings->side);
+        return option_int("size", optarg, 1, 1 << 13, &settings->evaluation.side);
     case 'r':
-        return option_int("resize", optarg, 1, 1 << 13, &settings->short_side);
+        return option_int("resize", optarg, 1, 1 << 13, &settings->evaluation.short_side);
     case 'b':
-        return option_int("batch", optarg, 1, 1 << 12, &settings->batch);
+        return option_int("batch", optarg, 1, 1 << 12, &settings->evaluation.batch);
     default:
         return -1;
     }
@@ -124,7 +108,7 @@ int command_eval(int argc, char **argv)
                                             {"batch", required_argument, NULL, 'b'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
-    struct settings settings = {.batch = 16};
+    struct settings settings = {.evaluation = {.shows_progress = 1}};
     int wrong = options_read(argc, argv, options, help, parse_option, &settings);
     if (wrong > 0)
         return EXIT_SUCCESS;
@@ -134,6 +118,5 @@ int command_eval(int argc, char **argv)
         wrong = complain("--data is missing");
     if (wrong)
         return usage_hint("eval");
-    return data_is_folders(settings.data) ? run_folder(argv[optind], &settings)
-                                          : run(argv[optind], settings.data, settings.threads);
+    return run(argv[optind], &settings);
 }

@@ -13,12 +13,12 @@
 
 static const char quickstart_name[] = "quickstart";
 
-enum { IMAGENET_CLASSES = 1000 };
+enum { CIFAR_CLASSES = 10, IMAGENET_CLASSES = 1000 };
 
 /* Networks for images of 32 x 32 were published for CIFAR-10, the others for ImageNet. */
 static int32_t published_classes(const char *name)
 {
-    return resattn_model_input_size(name) == IMAGE_SIDE ? IMAGE_CLASSES : IMAGENET_CLASSES;
+    return resattn_model_input_size(name) == IMAGE_SIDE ? CIFAR_CLASSES : IMAGENET_CLASSES;
 }
 
 static void print_message(void *user, resattn_log_level level, const char *message)
@@ -51,7 +51,7 @@ resattn_network *tool_load(resattn_context *context, const char *path)
 static resattn_layer *build(resattn_builder *builder, const char *name, int32_t classes)
 {
     if (strcmp(name, quickstart_name) == 0)
-        return small_net_new(builder, classes ? classes : IMAGE_CLASSES);
+        return small_net_new(builder, classes ? classes : CIFAR_CLASSES);
     return resattn_model_new(builder, name, classes ? classes : published_classes(name));
 }
 

@@ -46,10 +46,6 @@ int32_t tool_side(const resattn_network *network, const char *name, int32_t want
  * after printing that it is too short. */
 int32_t tool_short_side(int32_t wanted, int32_t side);
 
-/* eval, for a folder with a folder of pictures for each class. Returns 0, or -1 after printing why not. */
-int tool_eval_folder(resattn_network *network, const char *name, const char *path, int32_t batch, int32_t short_side,
-                     int32_t side);
-
 /* info: the tree of layers with what each does to an image, and the same as a graph for Graphviz, where `every_layer`
  * is 0 with the units in one piece. The plan is the network's, for one image. Each returns 0, or -1 after printing why
  * not. */

@@ -4,17 +4,8 @@
  */
 #include "errors.h"
 #include "loader.h"
+#include "open_session.h"
 #include "train.h"
-
-static resattn_session *new_session(resattn_network *network, int32_t batch, int32_t side)
-{
-    resattn_plan *plan = resattn_plan_new(network, RESATTN_INFERENCE, batch, side, side);
-    resattn_session *session = plan ? resattn_session_new(plan) : NULL;
-    resattn_plan_free(plan);
-    if (!session)
-        complain_library();
-    return session;
-}
 
 static int run(resattn_session *session, struct loader *loader, double *loss, double *correct)
 {
@@ -45,7 +36,7 @@ int train_validate(resattn_network *network, const struct dataset *dataset, cons
                                      .count = count};
     *loss = *accuracy = 0;
     struct loader *loader = loader_open(resattn_network_context(network), dataset, &wanted);
-    resattn_session *session = loader ? new_session(network, wanted.batch, wanted.side) : NULL;
+    resattn_session *session = loader ? open_session(network, RESATTN_INFERENCE, wanted.batch, wanted.side, 0) : NULL;
     int result = session ? run(session, loader, loss, accuracy) : -1;
     resattn_session_free(session);
     loader_close(loader);
