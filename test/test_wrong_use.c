@@ -415,6 +415,8 @@ START_TEST(test_session_null)
     NOTHING(INVALID, "NULL", resattn_session_input_gradient(NULL));
     REFUSED(INVALID, "NULL", resattn_session_refresh(NULL));
     REFUSED(INVALID, "NULL", resattn_session_set_profiling(NULL, 1));
+    ck_assert_int_eq(resattn_session_step(NULL), -1);
+    REFUSED(INVALID, "NULL", resattn_session_set_step(NULL, 1));
     ck_assert_int_eq(resattn_session_operation_count(NULL), 0);
     NOTHING(INVALID, "NULL", resattn_session_operation_name(NULL, 0));
     NOTHING(INVALID, "NULL", resattn_session_operation_kind(NULL, 0));
@@ -440,6 +442,10 @@ START_TEST(test_session_null)
     resattn_average_free(NULL);
     REFUSED(INVALID, "NULL", resattn_average_update(NULL));
     REFUSED(INVALID, "NULL", resattn_average_swap(NULL));
+    REFUSED(INVALID, "optimizer is NULL", resattn_checkpoint_save(NULL, NULL, "never.resattn", 6));
+    REFUSED(INVALID, "optimizer is NULL", resattn_checkpoint_save_stream(NULL, NULL, 6, NULL, NULL));
+    REFUSED(INVALID, "optimizer is NULL", resattn_checkpoint_restore(NULL, NULL, "never.resattn"));
+    REFUSED(INVALID, "optimizer is NULL", resattn_checkpoint_restore_stream(NULL, NULL, NULL, NULL));
 }
 END_TEST
 

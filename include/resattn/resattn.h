@@ -7,6 +7,7 @@
 #define RESATTN_RESATTN_H
 
 #include "resattn/blob.h"
+#include "resattn/checkpoint.h"
 #include "resattn/common.h"
 #include "resattn/context.h"
 #include "resattn/layer.h"

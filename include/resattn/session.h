@@ -115,6 +115,15 @@ RESATTN_API resattn_status resattn_session_backward(resattn_session *session);
 /* Training: 1 adds to the parameters' gradients, 0 (at first) replaces them. Errors: INVALID_ARGUMENT. Since 0.9. */
 RESATTN_API resattn_status resattn_session_set_accumulate(resattn_session *session, int32_t accumulate);
 
+/*
+ * How many forward passes a training session has done; -1 for NULL. What dropout drops depends on this number, the context's seed
+ * and nothing else, so a training that goes on from a checkpoint (checkpoint.h) sets it: then the next pass draws what it would have
+ * drawn. It may be set at any time, between forward and backward too: backward belongs to the forward pass that was done.
+ * Errors: INVALID_ARGUMENT (a step outside 0 to 2^53), WRONG_STATE in inference. Since 0.9.
+ */
+RESATTN_API int64_t resattn_session_step(const resattn_session *session);
+RESATTN_API resattn_status resattn_session_set_step(resattn_session *session, int64_t step);
+
 /* Training: the gradient with respect to the input after backward, where the plan wants it. Borrowed, valid until the next
  * run; NULL and WRONG_STATE otherwise. Since 0.9. */
 RESATTN_API const resattn_tensor *resattn_session_input_gradient(resattn_session *session);

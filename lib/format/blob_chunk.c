@@ -1,10 +1,47 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The chunks of a blob that is being read.
+ * The header and the chunks of a blob that is being read.
  */
 #include <string.h>
 
 #include "format/blob_read.h"
+
+static bool read_magic(ra_source *source)
+{
+    bool whole = ra_source_need(source, RA_BLOB_MAGIC_SIZE, "the header");
+    if (!whole && resattn_last_status() != RESATTN_BAD_FORMAT)
+        return false;
+    size_t seen = whole ? RA_BLOB_MAGIC_SIZE : source->available;
+    if (seen > 0 && memcmp(source->data, RA_BLOB_MAGIC, seen) != 0) {
+        bool altered = seen >= 4 && memcmp(source->data, RA_BLOB_MAGIC, 4) == 0;
+        ra_fail(RESATTN_BAD_FORMAT, "%s",
+                altered ? "damaged: its line ends were changed, as if it were a text" : "not a libresattn blob");
+        return false;
+    }
+    return whole;
+}
+
+bool ra_header_read(ra_source *source)
+{
+    if (!read_magic(source) || !ra_source_need(source, RA_BLOB_HEADER_SIZE, "the header"))
+        return false;
+    const unsigned char *header = source->data;
+    uint32_t version = ra_load_u32(header + 8), needed = ra_load_u32(header + 16);
+    if (ra_load_u32(header + 20) != (uint32_t)crc32(0, header, 20))
+        ra_fail(RESATTN_BAD_FORMAT, "damaged: checksum of the header");
+    else if (version > RA_BLOB_VERSION)
+        ra_fail(RESATTN_UNSUPPORTED, "made by a later version (format %u, this library reads %d)", (unsigned)version,
+                RA_BLOB_VERSION);
+    else if (version < RA_BLOB_VERSION)
+        ra_fail(RESATTN_BAD_FORMAT, "damaged: format %u, the first is %d", (unsigned)version, RA_BLOB_VERSION);
+    else if (needed != 0)
+        ra_fail(RESATTN_UNSUPPORTED, "made by a later version (with features 0x%08x)", (unsigned)needed);
+    else {
+        ra_source_skip(source, RA_BLOB_HEADER_SIZE);
+        return true;
+    }
+    return false;
+}
 
 bool ra_chunk_begin(ra_source *source, ra_chunk *chunk)
 {
@@ -59,13 +96,45 @@ bool ra_chunk_end(ra_source *source, ra_chunk *chunk)
     return true;
 }
 
+bool ra_chunk_whole(ra_source *source, ra_chunk *chunk, const char *what, ra_reader *reader, bool *intact)
+{
+    if (chunk->left > RA_BLOB_MAX_CHUNK) {
+        ra_fail(RESATTN_TOO_LARGE, "%s has %llu bytes, expected at most %d", what, (unsigned long long)chunk->left,
+                RA_BLOB_MAX_CHUNK);
+        return ra_chunk_refuse(source, chunk);
+    }
+    size_t size = (size_t)chunk->left;
+    if (!ra_source_need(source, size + RA_CHUNK_CRC_SIZE, what))
+        return false;
+    const unsigned char *payload = source->data;
+    *reader = (ra_reader){payload, payload + size, what, false};
+    *intact = ra_load_u32(payload + size) == (uint32_t)crc32(chunk->crc, payload, (uInt)size);
+    return true;
+}
+
+bool ra_chunk_pass(ra_source *source, ra_chunk *chunk)
+{
+    resattn_status status = resattn_last_status();
+    return status != RESATTN_OUT_OF_MEMORY && status != RESATTN_IO_ERROR && ra_chunk_end(source, chunk);
+}
+
 bool ra_chunk_refuse(ra_source *source, ra_chunk *chunk)
 {
     resattn_status status = resattn_last_status();
-    if (status == RESATTN_OUT_OF_MEMORY || status == RESATTN_IO_ERROR)
-        return false;
-    if (ra_chunk_end(source, chunk) && status != RESATTN_TOO_LARGE && status != RESATTN_UNSUPPORTED &&
+    if (ra_chunk_pass(source, chunk) && status != RESATTN_TOO_LARGE && status != RESATTN_UNSUPPORTED &&
         status != RESATTN_BAD_FORMAT)
         ra_fail(RESATTN_BAD_FORMAT, "damaged: %s", resattn_last_error());
+    return false;
+}
+
+bool ra_done_read(const ra_source *source, ra_reader *reader)
+{
+    uint64_t total = ra_read_u64(reader), here = source->position + 8 + RA_CHUNK_CRC_SIZE;
+    if (!ra_read_all(reader))
+        return false;
+    if (total == here)
+        return true;
+    ra_fail(RESATTN_BAD_FORMAT, "damaged: it says that it has %llu bytes, it ends after %llu",
+            (unsigned long long)total, (unsigned long long)here);
     return false;
 }

@@ -15,45 +15,6 @@ typedef struct loader {
     bool has_normalization, has_size, has_classes, done;
 } loader;
 
-/* ---- header ---- */
-
-static bool read_magic(ra_source *source)
-{
-    bool whole = ra_source_need(source, RA_BLOB_MAGIC_SIZE, "the header");
-    if (!whole && resattn_last_status() != RESATTN_BAD_FORMAT)
-        return false;
-    size_t seen = whole ? RA_BLOB_MAGIC_SIZE : source->available;
-    if (seen > 0 && memcmp(source->data, RA_BLOB_MAGIC, seen) != 0) {
-        bool altered = seen >= 4 && memcmp(source->data, RA_BLOB_MAGIC, 4) == 0;
-        ra_fail(RESATTN_BAD_FORMAT, "%s",
-                altered ? "damaged: its line ends were changed, as if it were a text" : "not a libresattn blob");
-        return false;
-    }
-    return whole;
-}
-
-static bool read_header(ra_source *source)
-{
-    if (!read_magic(source) || !ra_source_need(source, RA_BLOB_HEADER_SIZE, "the header"))
-        return false;
-    const unsigned char *header = source->data;
-    uint32_t version = ra_load_u32(header + 8), needed = ra_load_u32(header + 16);
-    if (ra_load_u32(header + 20) != (uint32_t)crc32(0, header, 20))
-        ra_fail(RESATTN_BAD_FORMAT, "damaged: checksum of the header");
-    else if (version > RA_BLOB_VERSION)
-        ra_fail(RESATTN_UNSUPPORTED, "made by a later version (format %u, this library reads %d)", (unsigned)version,
-                RA_BLOB_VERSION);
-    else if (version < RA_BLOB_VERSION)
-        ra_fail(RESATTN_BAD_FORMAT, "damaged: format %u, the first is %d", (unsigned)version, RA_BLOB_VERSION);
-    else if (needed != 0)
-        ra_fail(RESATTN_UNSUPPORTED, "made by a later version (with features 0x%08x)", (unsigned)needed);
-    else {
-        ra_source_skip(source, RA_BLOB_HEADER_SIZE);
-        return true;
-    }
-    return false;
-}
-
 /* ---- the tree ---- */
 
 static bool read_tree(loader *l, ra_reader *reader)
@@ -149,14 +110,8 @@ static bool read_text(loader *l, ra_reader *reader)
 
 static bool read_done(loader *l, ra_reader *reader)
 {
-    uint64_t total = ra_read_u64(reader), here = l->source->position + 8 + RA_CHUNK_CRC_SIZE;
-    if (!ra_read_all(reader))
+    if (!ra_done_read(l->source, reader))
         return false;
-    if (total != here) {
-        ra_fail(RESATTN_BAD_FORMAT, "damaged: it says that it has %llu bytes, it ends after %llu",
-                (unsigned long long)total, (unsigned long long)here);
-        return false;
-    }
     if (!l->has_normalization) {
         ra_fail(RESATTN_BAD_FORMAT, "damaged: the normalization is missing");
         return false;
@@ -185,20 +140,12 @@ static const chunk_kind kinds[] = {
 /* A chunk that is read as a whole: its checksum is compared first. */
 static bool read_whole(loader *l, ra_chunk *c, const chunk_kind *kind)
 {
-    if (c->left > RA_BLOB_MAX_CHUNK) {
-        ra_fail(RESATTN_TOO_LARGE, "%s has %llu bytes, expected at most %d", kind->what, (unsigned long long)c->left,
-                RA_BLOB_MAX_CHUNK);
-        return ra_chunk_refuse(l->source, c);
-    }
-    size_t size = (size_t)c->left;
-    if (!ra_source_need(l->source, size + RA_CHUNK_CRC_SIZE, kind->what))
+    ra_reader reader;
+    bool intact;
+    if (!ra_chunk_whole(l->source, c, kind->what, &reader, &intact))
         return false;
-    const unsigned char *payload = l->source->data;
-    if (ra_load_u32(payload + size) == (uint32_t)crc32(c->crc, payload, (uInt)size)) {
-        ra_reader reader = {payload, payload + size, kind->what, false};
-        if (!kind->read(l, &reader))
-            return ra_chunk_refuse(l->source, c);
-    }
+    if (intact && !kind->read(l, &reader))
+        return ra_chunk_refuse(l->source, c);
     return ra_chunk_end(l->source, c);
 }
 
@@ -242,7 +189,7 @@ static bool read_next(loader *l)
 static resattn_network *load(resattn_context *context, ra_source *source)
 {
     loader l = {.context = context, .source = source};
-    bool ok = read_header(source);
+    bool ok = ra_header_read(source);
     while (ok && !l.done)
         ok = read_next(&l);
     ok = ok && ra_source_at_end(source);

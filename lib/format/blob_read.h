@@ -15,7 +15,9 @@ typedef struct ra_chunk {
     uLong crc;
 } ra_chunk;
 
-/* Takes the head of the next chunk. All of these: false with the error recorded. */
+/* Takes the header of a blob. All of these: false with the error recorded. */
+bool ra_header_read(ra_source *source);
+/* Takes the head of the next chunk. */
 bool ra_chunk_begin(ra_source *source, ra_chunk *chunk);
 /* Takes bytes of the payload that are available. */
 void ra_chunk_take(ra_source *source, ra_chunk *chunk, size_t size);
@@ -23,13 +25,34 @@ void ra_chunk_take(ra_source *source, ra_chunk *chunk, size_t size);
 size_t ra_chunk_look(ra_source *source, const ra_chunk *chunk);
 /* Takes the rest of the payload and compares the checksum. */
 bool ra_chunk_end(ra_source *source, ra_chunk *chunk);
+/* Shows the payload of a chunk that is read as a whole, and whether its checksum is right; ra_chunk_end() or
+ * ra_chunk_refuse() ends it. */
+bool ra_chunk_whole(ra_source *source, ra_chunk *chunk, const char *what, ra_reader *reader, bool *intact);
+/* Ends a chunk whose content was refused. True where its checksum is right: the error that was recorded stays. */
+bool ra_chunk_pass(ra_source *source, ra_chunk *chunk);
 /*
  * Ends a chunk whose content was refused; always false. If the checksum is wrong too, then that is the reason to tell;
  * otherwise the error that was recorded stays, as what the builder and the setters call an argument is damage here.
  */
 bool ra_chunk_refuse(ra_source *source, ra_chunk *chunk);
 
+/* What the last chunk says, with the source where its payload begins. */
+bool ra_done_read(const ra_source *source, ra_reader *reader);
+
 /* ---- tensors (blob_tensors.c) ---- */
+
+/* What a tensor's payload begins with. */
+typedef struct ra_tensor_head {
+    int32_t type, rank;
+    int64_t shape[RA_MAX_RANK];
+    const char *name; /* in the payload */
+} ra_tensor_head;
+
+enum { RA_TENSOR_MOST_HEAD = RA_CHUNK_TENSOR_FIXED + 8 * RA_MAX_RANK + RA_TENSOR_MAX_NAME + 1 };
+
+/* False with the error recorded. */
+bool ra_tensor_head_read(ra_reader *reader, ra_tensor_head *head);
+bool ra_tensor_head_fits(const ra_tensor_head *head, const ra_param *param);
 
 /* A parameter of the network, and whether its tensor has been read. */
 typedef struct ra_slot {

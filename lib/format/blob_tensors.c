@@ -14,18 +14,41 @@ enum { BATCH_MOST = 256 };
 
 /* ---- the head of a tensor ---- */
 
-static bool check_shape(const ra_param *param, int32_t rank, const int64_t *shape)
+bool ra_tensor_head_read(ra_reader *reader, ra_tensor_head *head)
 {
-    if (rank == param->rank && memcmp(shape, param->shape, (size_t)rank * sizeof *shape) == 0)
+    uint32_t number = ra_read_u8(reader), encoding = ra_read_u8(reader), rank = ra_read_u8(reader);
+    uint32_t reserved = ra_read_u8(reader);
+    if (!reader->failed && (rank < 1 || rank > RA_MAX_RANK)) {
+        ra_fail(RESATTN_BAD_FORMAT, "damaged: a tensor of rank %u, expected 1 to %d", (unsigned)rank, RA_MAX_RANK);
+        return false;
+    }
+    *head = (ra_tensor_head){.type = (int32_t)number, .rank = (int32_t)rank};
+    for (uint32_t i = 0; i < rank && !reader->failed; i++) {
+        uint64_t size = ra_read_u64(reader);
+        head->shape[i] = size > INT64_MAX ? INT64_MAX : (int64_t)size;
+    }
+    head->name = ra_read_text(reader, RA_TENSOR_MAX_NAME);
+    if (!head->name)
+        return false;
+    if (number >= RESATTN_NUMBER_F32 && number <= RESATTN_NUMBER_BF16 && encoding == RA_BLOB_PLANES && reserved == 0)
+        return true;
+    ra_fail(RESATTN_UNSUPPORTED, "tensor %s: element type %u, encoding %u.%u: made by a later version?", head->name,
+            (unsigned)number, (unsigned)encoding, (unsigned)reserved);
+    return false;
+}
+
+bool ra_tensor_head_fits(const ra_tensor_head *head, const ra_param *param)
+{
+    if (head->rank == param->rank && memcmp(head->shape, param->shape, (size_t)head->rank * sizeof *head->shape) == 0)
         return true;
     char there[96], here[96];
-    ra_print_shape(there, sizeof there, rank, shape);
+    ra_print_shape(there, sizeof there, head->rank, head->shape);
     ra_print_shape(here, sizeof here, param->rank, param->shape);
     ra_fail(RESATTN_BAD_FORMAT, "tensor %s: shape %s in the file, %s in the tree", param->name, there, here);
     return false;
 }
 
-static ra_slot *find_slot(ra_tensor_loader *l, const char *name, uint32_t type)
+static ra_slot *find_slot(ra_tensor_loader *l, const char *name, int32_t type)
 {
     int32_t index = ra_network_find(l->network, name);
     if (index < 0)
@@ -34,33 +57,20 @@ static ra_slot *find_slot(ra_tensor_loader *l, const char *name, uint32_t type)
     if (found->filled)
         return ra_fail_null(RESATTN_BAD_FORMAT, "damaged: tensor %s twice", name);
     if (!found->param->trained && type != RESATTN_NUMBER_F32)
-        return ra_fail_null(RESATTN_BAD_FORMAT, "tensor %s: element type %u, expected %d as it is a statistic", name,
-                            (unsigned)type, RESATTN_NUMBER_F32);
+        return ra_fail_null(RESATTN_BAD_FORMAT, "tensor %s: element type %d, expected %d as it is a statistic", name,
+                            (int)type, RESATTN_NUMBER_F32);
     return found;
 }
 
 /* Finds the parameter that a tensor is for, and the type of its numbers. */
 static ra_slot *read_head(ra_tensor_loader *l, ra_reader *reader, int32_t *type)
 {
-    int64_t shape[RA_MAX_RANK] = {0};
-    uint32_t number = ra_read_u8(reader), encoding = ra_read_u8(reader), rank = ra_read_u8(reader);
-    uint32_t reserved = ra_read_u8(reader);
-    if (!reader->failed && (rank < 1 || rank > RA_MAX_RANK))
-        return ra_fail_null(RESATTN_BAD_FORMAT, "damaged: a tensor of rank %u, expected 1 to %d", (unsigned)rank,
-                            RA_MAX_RANK);
-    for (uint32_t i = 0; i < rank && !reader->failed; i++) {
-        uint64_t size = ra_read_u64(reader);
-        shape[i] = size > INT64_MAX ? INT64_MAX : (int64_t)size;
-    }
-    const char *name = ra_read_text(reader, RA_TENSOR_MAX_NAME);
-    if (!name)
+    ra_tensor_head head;
+    if (!ra_tensor_head_read(reader, &head))
         return NULL;
-    if (number < RESATTN_NUMBER_F32 || number > RESATTN_NUMBER_BF16 || encoding != RA_BLOB_PLANES || reserved != 0)
-        return ra_fail_null(RESATTN_UNSUPPORTED, "tensor %s: element type %u, encoding %u.%u: made by a later version?",
-                            name, (unsigned)number, (unsigned)encoding, (unsigned)reserved);
-    ra_slot *slot = find_slot(l, name, number);
-    *type = (int32_t)number;
-    return slot && check_shape(slot->param, (int32_t)rank, shape) ? slot : NULL;
+    ra_slot *slot = find_slot(l, head.name, head.type);
+    *type = head.type;
+    return slot && ra_tensor_head_fits(&head, slot->param) ? slot : NULL;
 }
 
 static void fill_slot(ra_tensor_loader *l, ra_slot *slot, int32_t type)
@@ -89,8 +99,7 @@ static bool read_values(ra_tensor_loader *l, ra_chunk *c, ra_slot *slot, int32_t
 
 bool ra_tensors_read(ra_tensor_loader *l, ra_chunk *c)
 {
-    const size_t most = RA_CHUNK_TENSOR_FIXED + 8 * RA_MAX_RANK + RA_TENSOR_MAX_NAME + 1;
-    size_t head = c->left < most ? (size_t)c->left : most;
+    size_t head = c->left < RA_TENSOR_MOST_HEAD ? (size_t)c->left : RA_TENSOR_MOST_HEAD;
     if (!ra_source_need(l->source, head, "chunk TENS"))
         return false;
     int32_t type;

@@ -95,6 +95,13 @@ void ra_bytes_put_f32(ra_bytes *bytes, float value)
     ra_bytes_put_u32(bytes, bits);
 }
 
+void ra_bytes_put_f64(ra_bytes *bytes, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    ra_bytes_put_u64(bytes, bits);
+}
+
 void ra_bytes_put_text(ra_bytes *bytes, const char *text)
 {
     if (text)
@@ -140,6 +147,14 @@ float ra_read_f32(ra_reader *reader)
 {
     uint32_t bits = ra_read_u32(reader);
     float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+double ra_read_f64(ra_reader *reader)
+{
+    uint64_t bits = ra_read_u64(reader);
+    double value;
     memcpy(&value, &bits, sizeof value);
     return value;
 }

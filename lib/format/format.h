@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Files: the blob's constants and limits, and the parts that reading and writing share. docs/format.md describes the
- * blob's bytes. Uses: core, tensor, layers, network, zlib, and in the safetensors_*.c jansson.
+ * blob's bytes. Uses: core, tensor, layers, network, train, zlib, and in the safetensors_*.c jansson.
  */
 #ifndef RA_FORMAT_H
 #define RA_FORMAT_H
@@ -63,6 +63,7 @@ void ra_bytes_put_u8(ra_bytes *bytes, uint32_t value);
 void ra_bytes_put_u32(ra_bytes *bytes, uint32_t value);
 void ra_bytes_put_u64(ra_bytes *bytes, uint64_t value);
 void ra_bytes_put_f32(ra_bytes *bytes, float value);
+void ra_bytes_put_f64(ra_bytes *bytes, double value);
 void ra_bytes_put_text(ra_bytes *bytes, const char *text); /* with its zero byte; NULL: the empty text */
 
 void ra_store_u32(unsigned char *target, uint32_t value);
@@ -84,6 +85,7 @@ uint32_t ra_read_u8(ra_reader *reader);
 uint32_t ra_read_u32(ra_reader *reader);
 uint64_t ra_read_u64(ra_reader *reader);
 float ra_read_f32(ra_reader *reader);
+double ra_read_f64(ra_reader *reader);
 /* A text that lies in the range: UTF-8 of at most `most` bytes, with its zero byte. NULL after a failure. */
 const char *ra_read_text(ra_reader *reader, size_t most);
 /* Whether all was read and nothing failed; records what was left over. */

@@ -33,7 +33,8 @@ struct resattn_session {
     double *seconds; /* of each operation, where profiling is on */
     session_state state;
     bool accumulate;
-    uint64_t steps;
+    int64_t steps; /* forward passes done */
+    uint64_t key;  /* of the random bits of the last one, which backward draws again */
     session_output *outputs; /* the network's own first */
     int32_t output_count;
     resattn_tensor memory; /* where the outputs are, the arena or `whole`, as a tensor: to see overlap */
@@ -181,6 +182,24 @@ ra_program *ra_session_program(const resattn_session *session) { return session-
 
 double **ra_session_seconds(resattn_session *session) { return &session->seconds; }
 
+/* More would not be exact in a double, and leave no room to count on. */
+static const int64_t most_steps = INT64_C(1) << 53;
+
+int64_t resattn_session_step(const resattn_session *session) { return session ? session->steps : -1; }
+
+resattn_status resattn_session_set_step(resattn_session *session, int64_t step)
+{
+    if (!session)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "set step: the session is NULL");
+    if (session->purpose != RESATTN_TRAINING)
+        return ra_fail(RESATTN_WRONG_STATE, "set step: the session is for inference, nothing depends on its step");
+    if (step < 0 || step > most_steps)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "set step: the step is %lld, expected 0 to %lld", (long long)step,
+                       (long long)most_steps);
+    session->steps = step;
+    return RESATTN_OK;
+}
+
 resattn_network *resattn_session_network(const resattn_session *session) { return session ? session->network : NULL; }
 
 /* ---- forward ---- */
@@ -212,7 +231,7 @@ static ra_execution new_execution(resattn_session *session)
     return (ra_execution){.program = session->program,
                           .work = session->work,
                           .n = session->n,
-                          .key = ra_random_bits(session->network->context->seed, session->steps),
+                          .key = session->key,
                           .input = ra_value_data(session->program, session->arena, 0),
                           .accumulate_params = session->accumulate,
                           .seconds = session->seconds};
@@ -267,7 +286,7 @@ resattn_status resattn_session_forward(resattn_session *session, const resattn_t
     if (!(training ? ra_network_take : ra_network_share)(session->network, training ? "training" : "inference"))
         return resattn_last_status();
     session->n = (int32_t)input->shape[0];
-    session->steps++;
+    session->key = ra_random_bits(session->network->context->seed, (uint64_t)++session->steps);
     if (session->seconds)
         memset(session->seconds, 0, (size_t)session->program->node_count * sizeof *session->seconds);
     (is_sliced(session) ? run_slices : run_forward)(session, input);

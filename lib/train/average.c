@@ -2,17 +2,7 @@
 /* Exponential moving averages of weights. */
 #include <string.h>
 
-#include "resattn/train.h"
-#include "train/pieces.h"
-
-struct resattn_average {
-    resattn_network *network; /* a share */
-    double decay;
-    ra_piece *pieces; /* of statistics too */
-    int32_t piece_count;
-    float *values;
-    bool swapped; /* `values` are the network's own */
-};
+#include "train/average.h"
 
 static float *average_of(const resattn_average *average, const ra_piece *piece)
 {

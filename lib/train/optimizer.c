@@ -6,37 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What a path can change for the parameters below it. */
-enum { RATE_FACTOR, DECAY_FACTOR, FACTORS };
-
-static const char *const factor_names[FACTORS] = {[RATE_FACTOR] = "rate", [DECAY_FACTOR] = "weight_decay"};
-
-static const double largest_factor = 1e6;
-
-/* What belongs to one parameter. */
-typedef struct own {
-    int64_t steps;
-    double factors[FACTORS];
-    size_t path_lengths[FACTORS]; /* of the path that a factor was given for */
-} own;
-
-struct resattn_optimizer {
-    const ra_optimizer_kind *kind;
-    resattn_network *network; /* a share */
-    double values[RA_MAX_SETTINGS];
-    ra_piece *pieces;
-    int32_t piece_count;
-    double *squares; /* of each piece's gradient: its sum of squares */
-    double norm;     /* of the last step's gradients */
-    float scale;     /* of gradients in this step */
-    own *owns;       /* of each parameter */
-    int64_t elements;
-    float *states; /* one after the other, `elements` each */
-};
+static const char *const factor_names[RA_FACTORS] = {[RA_RATE_FACTOR] = "rate", [RA_DECAY_FACTOR] = "weight_decay"};
 
 /* ---- making ---- */
 
-static bool check_value(const ra_optimizer_kind *kind, int32_t index, double value)
+bool ra_optimizer_check(const ra_optimizer_kind *kind, int32_t index, double value)
 {
     static const char *const expected[] = {
         [RA_UP_TO] = "0 to ", [RA_BELOW] = "at least 0 and less than ", [RA_WHOLE] = "0 or "};
@@ -74,7 +48,7 @@ resattn_optimizer *ra_optimizer_new(const ra_optimizer_kind *kind, resattn_netwo
 {
     if (!network)
         return ra_fail_null(RESATTN_INVALID_ARGUMENT, "%s: network is NULL", kind->name);
-    if (!check_value(kind, RA_RATE, rate))
+    if (!ra_optimizer_check(kind, RA_RATE, rate))
         return NULL;
     resattn_optimizer *optimizer = ra_alloc(network->context, 1, sizeof *optimizer);
     if (!optimizer)
@@ -90,7 +64,7 @@ resattn_optimizer *ra_optimizer_new(const ra_optimizer_kind *kind, resattn_netwo
         return NULL;
     }
     for (int32_t i = 0; i < network->param_count; i++)
-        for (int32_t factor = 0; factor < FACTORS; factor++)
+        for (int32_t factor = 0; factor < RA_FACTORS; factor++)
             optimizer->owns[i].factors[factor] = 1;
     return optimizer;
 }
@@ -138,7 +112,7 @@ static int32_t require_setting(const resattn_optimizer *optimizer, const char *a
 resattn_status resattn_optimizer_set_real(resattn_optimizer *optimizer, const char *attribute, double value)
 {
     int32_t index = require_setting(optimizer, attribute);
-    if (index < 0 || !check_value(optimizer->kind, index, value))
+    if (index < 0 || !ra_optimizer_check(optimizer->kind, index, value))
         return resattn_last_status();
     optimizer->values[index] = value;
     return RESATTN_OK;
@@ -155,7 +129,7 @@ resattn_status resattn_optimizer_get_real(const resattn_optimizer *optimizer, co
     return RESATTN_OK;
 }
 
-static bool is_below(const char *name, const char *path, size_t length)
+bool ra_name_is_below(const char *name, const char *path, size_t length)
 {
     return length == 0 || (strncmp(name, path, length) == 0 && (name[length] == '.' || name[length] == '\0'));
 }
@@ -168,8 +142,8 @@ static bool set_factor(resattn_optimizer *optimizer, const char *path, int32_t w
     bool found = false;
     for (int32_t i = 0; i < network->param_count; i++) {
         const ra_param *param = network->params[i];
-        own *o = &optimizer->owns[i];
-        if (!param->trained || !is_below(param->name, path, length))
+        ra_own *o = &optimizer->owns[i];
+        if (!param->trained || !ra_name_is_below(param->name, path, length))
             continue;
         found = true;
         if (length >= o->path_lengths[which]) {
@@ -190,14 +164,14 @@ resattn_status resattn_optimizer_set_path(resattn_optimizer *optimizer, const ch
                                   : "attribute");
     const char *kind = optimizer->kind->name;
     int32_t which = 0;
-    while (which < FACTORS && strcmp(factor_names[which], attribute) != 0)
+    while (which < RA_FACTORS && strcmp(factor_names[which], attribute) != 0)
         which++;
-    if (which == FACTORS)
+    if (which == RA_FACTORS)
         return ra_fail(RESATTN_NOT_FOUND,
                        "%s: no attribute by path is called \"%.100s\", expected rate or weight_decay", kind, attribute);
-    if (!(factor >= 0 && factor <= largest_factor))
+    if (!(factor >= 0 && factor <= RA_LARGEST_FACTOR))
         return ra_fail(RESATTN_INVALID_ARGUMENT, "%s: the factor on %s of \"%.200s\" is %g, expected 0 to %g", kind,
-                       attribute, path, factor, largest_factor);
+                       attribute, path, factor, RA_LARGEST_FACTOR);
     if (!set_factor(optimizer, path, which, factor))
         return ra_fail(RESATTN_NOT_FOUND, "%s: no trained parameter is at or below \"%.200s\"", kind, path);
     return RESATTN_OK;
@@ -207,7 +181,7 @@ resattn_status resattn_optimizer_set_path(resattn_optimizer *optimizer, const ch
 
 static bool is_frozen(const resattn_optimizer *optimizer, int32_t param)
 {
-    return optimizer->owns[param].factors[RATE_FACTOR] == 0;
+    return optimizer->owns[param].factors[RA_RATE_FACTOR] == 0;
 }
 
 /* Eight sums side by side, which a CPU adds to at once. */
@@ -239,12 +213,12 @@ static void step_piece(void *job, int32_t index, int32_t worker)
     const resattn_optimizer *optimizer = job;
     const ra_piece *piece = &optimizer->pieces[index];
     const ra_param *param = piece->param;
-    const own *o = &optimizer->owns[piece->index];
+    const ra_own *o = &optimizer->owns[piece->index];
     const double *values = optimizer->values;
     bool decays = param->rank > 1 || values[RA_DECAY_VECTORS] != 0;
     ra_update update = {.count = piece->count,
-                        .rate = (float)(values[RA_RATE] * o->factors[RATE_FACTOR]),
-                        .decay = decays ? (float)(values[RA_WEIGHT_DECAY] * o->factors[DECAY_FACTOR]) : 0,
+                        .rate = (float)(values[RA_RATE] * o->factors[RA_RATE_FACTOR]),
+                        .decay = decays ? (float)(values[RA_WEIGHT_DECAY] * o->factors[RA_DECAY_FACTOR]) : 0,
                         .scale = optimizer->scale,
                         .gradient = param->gradient + piece->begin,
                         .weight = param->value + piece->begin,

@@ -40,6 +40,39 @@ typedef struct ra_optimizer_kind {
     void (*update)(const double *values, const ra_update *update);
 } ra_optimizer_kind;
 
+/* What a path can change for the parameters below it. */
+enum { RA_RATE_FACTOR, RA_DECAY_FACTOR, RA_FACTORS };
+
+#define RA_LARGEST_FACTOR 1e6
+
+/* What belongs to one parameter. */
+typedef struct ra_own {
+    int64_t steps;
+    double factors[RA_FACTORS];
+    size_t path_lengths[RA_FACTORS]; /* of the path that a factor was given for: a beginning of the name */
+} ra_own;
+
+/* A checkpoint holds all of it that a later step depends on (format/checkpoint_write.c). */
+struct resattn_optimizer {
+    const ra_optimizer_kind *kind;
+    resattn_network *network; /* a share */
+    double values[RA_MAX_SETTINGS];
+    ra_piece *pieces;
+    int32_t piece_count;
+    double *squares; /* of each piece's gradient: its sum of squares */
+    double norm;     /* of the last step's gradients */
+    float scale;     /* of gradients in this step */
+    ra_own *owns;    /* of each parameter */
+    int64_t elements;
+    float *states; /* one after the other, `elements` each, those of the parameters in their order */
+};
+
+/* Whether a setting may have the value, with the error recorded if not. */
+bool ra_optimizer_check(const ra_optimizer_kind *kind, int32_t index, double value);
+
+/* Whether a parameter is at or below the path of the `length` bytes at `path`. */
+bool ra_name_is_below(const char *name, const char *path, size_t length);
+
 /* NULL with the error recorded. */
 resattn_optimizer *ra_optimizer_new(const ra_optimizer_kind *kind, resattn_network *network, double rate);
 
