@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Settings by name: one table says which there are, and is what command lines, files of lines `name = value` and records
- * of them are read by.
+ * Settings by name: one table says which there are, and is what command lines, files of lines `name = value` and
+ * records of them are read by.
  */
 #ifndef EXAMPLES_SETTINGS_H
 #define EXAMPLES_SETTINGS_H
@@ -66,7 +66,8 @@ int givens_read_file(struct givens *givens, const struct setting *table, const c
 int givens_read_text(struct givens *givens, const struct setting *table, const char *name, const char *text);
 void givens_free(struct givens *givens);
 
-/* Puts all of them in place. A list replaces the one that was there before. Returns 0, or -1 after printing what is wrong.
+/* Puts all of them in place. A list replaces the one that was there before. Returns 0, or -1 after printing what is
+ * wrong.
  */
 int settings_take(const struct settings *settings, const struct givens *givens);
 

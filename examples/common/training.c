@@ -56,9 +56,8 @@ static int open_losses(struct training *training, resattn_network *network)
         resattn_cross_entropy_set_real(training->loss, "label_smoothing", settings->label_smoothing) ||
         resattn_cross_entropy_set_real(training->loss, "gradient_scale", share))
         return complain_library();
-    if (settings->class_weights &&
-        resattn_cross_entropy_set_class_weights(training->loss, settings->class_weights,
-                                                resattn_network_out_channels(network)))
+    if (settings->class_weights && resattn_cross_entropy_set_class_weights(training->loss, settings->class_weights,
+                                                                           resattn_network_out_channels(network)))
         return complain_library();
     if (!(settings->mask_weight > 0))
         return 0;
@@ -192,8 +191,7 @@ int training_step(struct training *training, struct training_result *result)
             return -1;
     result->rate = resattn_schedule_rate(training->schedule, training->step);
     if (resattn_optimizer_set_real(training->optimizer, "rate", result->rate) ||
-        resattn_optimizer_step(training->optimizer) ||
-        (training->average && resattn_average_update(training->average)))
+        resattn_optimizer_step(training->optimizer) || (training->average && resattn_average_update(training->average)))
         return complain_library();
     result->gradient_norm = resattn_optimizer_gradient_norm(training->optimizer);
     training->step++;

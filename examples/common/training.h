@@ -27,8 +27,8 @@ struct training_settings {
     enum training_optimizer optimizer;
     double rate; /* the largest one */
     enum training_schedule schedule;
-    double warm_up;  /* share of the steps in which the rate rises; less than 0: what is usual for the schedule */
-    double momentum; /* AdamW: beta1 */
+    double warm_up;      /* share of the steps in which the rate rises; less than 0: what is usual for the schedule */
+    double momentum;     /* AdamW: beta1 */
     double weight_decay; /* not of biases and batch norms */
     const struct path_factor *factors;
     int32_t factor_count;
@@ -63,9 +63,9 @@ struct training {
 };
 
 /*
- * Prepares a training of `network` with the images that `indices` names (NULL: all), after `step` steps that another run has
- * done. The settings' arrays, the data set and the indices must stay until training_close(). Returns 0, or -1 after
- * printing why not; training_close() is to be called in any case.
+ * Prepares a training of `network` with the images that `indices` names (NULL: all), after `step` steps that another
+ * run has done. The settings' arrays, the data set and the indices must stay until training_close(). Returns 0, or -1
+ * after printing why not; training_close() is to be called in any case.
  */
 int training_open(struct training *training, resattn_network *network, const struct dataset *dataset,
                   const int32_t *indices, int32_t count, const struct training_settings *settings, int64_t step);

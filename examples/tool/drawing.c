@@ -51,8 +51,8 @@ static void fit_text(cairo_t *cairo, char text[DRAWN_TEXT + 4], double width)
     }
 }
 
-void draw_text(cairo_t *cairo, const char *text, double x, double y, double width, double size,
-                      enum weight weight, enum place place)
+void draw_text(cairo_t *cairo, const char *text, double x, double y, double width, double size, enum weight weight,
+               enum place place)
 {
     char line[DRAWN_TEXT + 4];
     const double *colour = weight == BOLD ? ink : faint;

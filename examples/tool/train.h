@@ -50,14 +50,14 @@ void train_settings_free(struct train_settings *settings);
 
 /* ---- train_network.c: the network ---- */
 
-/* Splits "NAME=VALUE" of --`setting` at its last '='; `name` has room for `size` bytes. Returns the value, or NULL after
- * printing what is wrong. */
+/* Splits "NAME=VALUE" of --`setting` at its last '='; `name` has room for `size` bytes. Returns the value, or NULL
+ * after printing what is wrong. */
 const char *train_split(const char *setting, const char *text, char *name, size_t size);
 
 /* The network to begin with, for the classes of the data. `loaded` is what --load names, or NULL. Owned; NULL after
  * printing why not. */
-resattn_network *train_network(resattn_context *context, const struct train_settings *settings,
-                               resattn_network *loaded, int32_t classes);
+resattn_network *train_network(resattn_context *context, const struct train_settings *settings, resattn_network *loaded,
+                               int32_t classes);
 
 /* Freezes the statistics below the paths of --freeze (1), or lets them go again (0). */
 int train_freeze(resattn_network *network, const struct train_settings *settings, int32_t frozen);
@@ -89,8 +89,8 @@ int train_signal(void);
 
 /* ---- train_progress.c: how far a training is ---- */
 
-/* Of what is recorded in a checkpoint beside weights and the optimizer's state. All are numbers, so that one table reads
- * and writes them. */
+/* Of what is recorded in a checkpoint beside weights and the optimizer's state. All are numbers, so that one table
+ * reads and writes them. */
 struct train_progress {
     double step;         /* how many are done */
     double epochs;       /* how many are done, with validation */
@@ -163,6 +163,12 @@ int train_curves_write(const char *path, const struct train_history *history, in
 /* Mean loss and accuracy. Returns 0, 1 when a signal came in between, -1 after printing what went wrong. */
 int train_validate(resattn_network *network, const struct dataset *dataset, const int32_t *indices, int32_t count,
                    const struct train_settings *settings, double *loss, double *accuracy);
+
+/* ---- train_average.c ---- */
+
+/* With the averaged weights in the network: estimates its batch norms' statistics from so many batches of training
+ * images. Returns as train_validate(). */
+int train_estimate(struct training *training, const struct train_data *data, int32_t batches);
 
 /* ---- train_run.c: the run ---- */
 

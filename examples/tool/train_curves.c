@@ -117,8 +117,8 @@ static void draw_curve(cairo_t *cairo, const struct panel *panel, const struct t
                       place_y(panel, value_of(&history->epochs[i], accuracy, validation)));
     cairo_stroke(cairo);
     for (int32_t i = 0; i < history->count && history->count <= 40; i++) {
-        cairo_arc(cairo, place_x(panel, i + 1),
-                  place_y(panel, value_of(&history->epochs[i], accuracy, validation)), 3, 0, 2 * acos(-1));
+        cairo_arc(cairo, place_x(panel, i + 1), place_y(panel, value_of(&history->epochs[i], accuracy, validation)), 3,
+                  0, 2 * acos(-1));
         cairo_fill(cairo);
     }
 }
@@ -160,6 +160,11 @@ static void draw(cairo_t *cairo, const struct train_history *history, int32_t ep
         for (int validation = 0; validation <= has_validation(history); validation++)
             draw_curve(cairo, &panel, history, accuracy, validation);
     }
+}
+
+int train_curves_possible(void)
+{
+    return 0;
 }
 
 int train_curves_write(const char *path, const struct train_history *history, int32_t epochs, const char *title)

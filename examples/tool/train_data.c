@@ -152,8 +152,9 @@ static int read_list(float *weights, const char *text, int32_t classes)
         weights[c] = strtof(at, &end);
         char expected = c + 1 < classes ? ',' : '\0';
         if (end == at || *end != expected || !isfinite(weights[c]) || weights[c] < 0)
-            return complain("--class-weights is '%s', expected \"balanced\" or %d numbers from 0 on with commas between",
-                            text, (int)classes);
+            return complain(
+                "--class-weights is '%s', expected \"balanced\" or %d numbers from 0 on with commas between", text,
+                (int)classes);
         at = end + 1;
     }
     return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * resattn train: the table of numbers, as comma-separated values. The file always ends with a whole line: what a full disk
- * does not take waits for the next one.
+ * resattn train: the table of numbers, as comma-separated values. The file always ends with a whole line: what a full
+ * disk does not take waits for the next one.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -21,9 +21,12 @@ static const struct {
     const char *setting;
     const char *values[4];
 } value_names[] = {
-    {"learning", {"residual", "naive"}},   {"activation", {"mixed", "channel", "spatial"}},
-    {"mask", {"bottom-up-top-down", "local"}},      {"up_sampling", {"bilinear", "transposed"}},
-    {"unit", {"residual", "resnext", "inception"}}, {"stem", {"imagenet", "cifar"}},
+    {"learning", {"residual", "naive"}},
+    {"activation", {"mixed", "channel", "spatial"}},
+    {"mask", {"bottom-up-top-down", "local"}},
+    {"up_sampling", {"bilinear", "transposed"}},
+    {"unit", {"residual", "resnext", "inception"}},
+    {"stem", {"imagenet", "cifar"}},
     {"shortcut", {"subsample", "projection"}},
 };
 
@@ -212,9 +215,10 @@ static resattn_network *make_again(resattn_context *context, const struct train_
     const char *noted = resattn_network_text(loaded, model_settings_key);
     const char *model = settings->model ? settings->model : resattn_network_text(loaded, model_key);
     if (!model) {
-        complain("%s: %d classes, but the images have %d; to begin with a new last layer, tell by --model which network "
-                 "it is",
-                 settings->load, (int)resattn_network_out_channels(loaded), (int)classes);
+        complain(
+            "%s: %d classes, but the images have %d; to begin with a new last layer, tell by --model which network "
+            "it is",
+            settings->load, (int)resattn_network_out_channels(loaded), (int)classes);
         return NULL;
     }
     if (!settings->model && noted) {
@@ -229,8 +233,8 @@ static resattn_network *make_again(resattn_context *context, const struct train_
     return network;
 }
 
-resattn_network *train_network(resattn_context *context, const struct train_settings *settings,
-                               resattn_network *loaded, int32_t classes)
+resattn_network *train_network(resattn_context *context, const struct train_settings *settings, resattn_network *loaded,
+                               int32_t classes)
 {
     if (!loaded)
         return make(context, settings->model, &settings->set, classes);

@@ -11,7 +11,10 @@
 static const char settings_key[] = "resattn.train.settings", progress_key[] = "resattn.train.progress",
                   epochs_key[] = "resattn.train.epochs";
 
-#define NUMBER(name, field) {name, SETTING_REAL, offsetof(struct train_progress, field), -1, 1e300, NULL, 0, "N", ""}
+#define NUMBER(name, field)                                                                                            \
+    {                                                                                                                  \
+        name, SETTING_REAL, offsetof(struct train_progress, field), -1, 1e300, NULL, 0, "N", ""                        \
+    }
 
 static const struct setting progress_table[] = {NUMBER("step", step),
                                                 NUMBER("epochs", epochs),

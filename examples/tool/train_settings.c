@@ -20,14 +20,30 @@ static const char *const usual[] = {"usual", NULL};
 static const char *const by_test[] = {"test", NULL};
 
 #define AT(field) offsetof(struct train_settings, field)
-#define TITLE(text) {text, SETTING_TITLE, 0, 0, 0, NULL, 0, NULL, NULL}
-#define TEXT(name, field, flags, argument, help) {name, SETTING_TEXT, AT(field), 0, 0, NULL, flags, argument, help}
-#define LIST(name, field, argument, help) {name, SETTING_LIST, AT(field), 0, 0, NULL, 0, argument, help}
-#define INT(name, field, low, high, flags, help) {name, SETTING_INT, AT(field), low, high, NULL, flags, "N", help}
+#define TITLE(text)                                                                                                    \
+    {                                                                                                                  \
+        text, SETTING_TITLE, 0, 0, 0, NULL, 0, NULL, NULL                                                              \
+    }
+#define TEXT(name, field, flags, argument, help)                                                                       \
+    {                                                                                                                  \
+        name, SETTING_TEXT, AT(field), 0, 0, NULL, flags, argument, help                                               \
+    }
+#define LIST(name, field, argument, help)                                                                              \
+    {                                                                                                                  \
+        name, SETTING_LIST, AT(field), 0, 0, NULL, 0, argument, help                                                   \
+    }
+#define INT(name, field, low, high, flags, help)                                                                       \
+    {                                                                                                                  \
+        name, SETTING_INT, AT(field), low, high, NULL, flags, "N", help                                                \
+    }
 #define REAL(name, field, low, high, words, flags, argument, help)                                                     \
-    {name, SETTING_REAL, AT(field), low, high, words, flags, argument, help}
+    {                                                                                                                  \
+        name, SETTING_REAL, AT(field), low, high, words, flags, argument, help                                         \
+    }
 #define WORD(name, field, words, flags, argument, help)                                                                \
-    {name, SETTING_WORD, AT(field), 0, 0, words, flags, argument, help}
+    {                                                                                                                  \
+        name, SETTING_WORD, AT(field), 0, 0, words, flags, argument, help                                              \
+    }
 
 enum { RUN = SETTING_OF_THIS_RUN, CHANGE = SETTING_MAY_CHANGE };
 
@@ -66,8 +82,7 @@ const struct setting train_table[] = {
     REAL("warm-up", warm_up, 0, 1, usual, 0, "SHARE",
          "of the steps in which the rate rises (one-cycle 0.3, cosine 0.05, step 0)"),
     REAL("momentum", momentum, 0, 0.9999, NULL, 0, "M", "of sgd, beta1 of adamw (0.9)"),
-    REAL("weight-decay", weight_decay, 0, 1, usual, 0, "D",
-         "not of biases and batch norms (5e-4; 0.01 for adamw)"),
+    REAL("weight-decay", weight_decay, 0, 1, usual, 0, "D", "not of biases and batch norms (5e-4; 0.01 for adamw)"),
     LIST("no-decay", no_decay, "PATH", "nor of what is at or below PATH; may be repeated"),
     LIST("rate-of", rate_of, "PATH=FACTOR", "a factor on the rate at or below PATH; may be repeated"),
     REAL("clip", clip, 0, 1e9, NULL, 0, "NORM", "largest norm of the gradient (0: any)"),
@@ -82,7 +97,8 @@ const struct setting train_table[] = {
     REAL("mask-targets", mask_weight, 0, 1e6, NULL, 0, "WEIGHT",
          "of the loss of each attention mask against the object's place (0: none)"),
     WORD("mask-loss", mask_kind, mask_kinds, 0, "KIND", "cross-entropy (default), squared or dice"),
-    TEXT("target-folder", target_folder, CHANGE, "DIR", "maps of the objects for pictures: PNG files of the same names"),
+    TEXT("target-folder", target_folder, CHANGE, "DIR",
+         "maps of the objects for pictures: PNG files of the same names"),
     TITLE("Results:"),
     TEXT("out", out, CHANGE, "FILE", "default trained.resattn"),
     WORD("storage", storage, types, CHANGE, "TYPE", "of the numbers in the results: f32 (default), f16, bf16"),
@@ -93,7 +109,8 @@ const struct setting train_table[] = {
     TEXT("curves", curves, CHANGE, "FILE.png", "draw loss and accuracy over the epochs"),
     TITLE("Checkpoints:"),
     TEXT("checkpoint", checkpoint, CHANGE, "FILE",
-         "save the whole state now and then, and when interrupted (default: when\ninterrupted only, to the result's name "
+         "save the whole state now and then, and when interrupted (default: when\ninterrupted only, to the result's "
+         "name "
          "and .checkpoint)"),
     REAL("checkpoint-minutes", checkpoint_minutes, 0, 1e6, NULL, CHANGE, "N", "how often (10; 0: not by time)"),
     INT("checkpoint-steps", checkpoint_steps, 0, 2147483647, CHANGE, "and after every Nth step (0: not by steps)"),
@@ -161,7 +178,8 @@ static const char *last_given(const struct givens *givens, const char *name)
     return text;
 }
 
-/* Puts the settings of the file before the options, which so replace them; of a list those of the options alone count. */
+/* Puts the settings of the file before the options, which so replace them; of a list those of the options alone count.
+ */
 static int read_config(struct givens *givens, const char *path)
 {
     struct givens all = {0};
@@ -205,8 +223,8 @@ static int check_same(struct train_settings *recorded, struct train_settings *se
     int result = before && now ? 0 : -1;
     if (!result && strcmp(before, now) != 0) {
         before[strcspn(before, "\n")] = '\0';
-        result = complain("%s%s is '%s', but the training that is resumed has %s: it goes on as it began",
-                          given->where, given->setting->name, given->text, *before ? before : "none");
+        result = complain("%s%s is '%s', but the training that is resumed has %s: it goes on as it began", given->where,
+                          given->setting->name, given->text, *before ? before : "none");
     }
     free(before);
     free(now);
