@@ -166,6 +166,32 @@ START_TEST(test_resize)
 }
 END_TEST
 
+/* A part of a picture, with parts of pixels at its edges; larger and smaller. */
+START_TEST(test_cut)
+{
+    static const double cases[][5] = {/* x, y, width, height, side */
+                                      {0, 0, 20, 30, 8},
+                                      {3.25, 7.5, 10.5, 12.25, 5},
+                                      {5, 6, 7, 8, 16},
+                                      {19.5, 29.5, 0.5, 0.5, 3},
+                                      {0, 10, 20, 1, 4}};
+    struct bitmap bitmap = random_bitmap(20, 30);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint8_t result[16 * 16 * 3];
+        int32_t side = (int32_t)cases[i][4];
+        double scale_x = cases[i][2] / side, scale_y = cases[i][3] / side;
+        ck_assert_int_eq(bitmap_cut(&bitmap, cases[i][0], cases[i][1], cases[i][2], cases[i][3], side, result), 0);
+        for (int32_t k = 0; k < side * side * 3; k++) {
+            double x = cases[i][0] + (k / 3 % side + 0.5) * scale_x, y = cases[i][1] + (k / 3 / side + 0.5) * scale_y;
+            double expected = defined(&bitmap, x, y, scale_x, scale_y, k % 3);
+            ck_assert_msg(fabs(result[k] - expected) <= 0.51, "case %zu: value %d is %d, expected %.3f", i, (int)k,
+                          result[k], expected);
+        }
+    }
+    bitmap_free(&bitmap);
+}
+END_TEST
+
 /* Without a change of size nothing is lost. */
 START_TEST(test_same_size)
 {
@@ -203,6 +229,7 @@ int main(void)
     tcase_add_test(tests, test_png);
     tcase_add_test(tests, test_jpeg);
     tcase_add_test(tests, test_resize);
+    tcase_add_test(tests, test_cut);
     tcase_add_test(tests, test_same_size);
     tcase_add_test(tests, test_top);
     suite_add_tcase(suite, tests);

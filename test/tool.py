@@ -426,6 +426,37 @@ class Pictures(unittest.TestCase):
         self.assertIn("top-1 100.00 %, top-5 100.00 % of 6 images", out)
         self.assertNotIn("order", err)
 
+    def test_eval_parts(self):
+        """A folder that is divided into parts: the test pictures, of the classes that the training pictures tell."""
+        top = self.sort_pictures("parts/train", lambda i: f"n{i:02}")
+        for part in ["test", "val"]:
+            for answer, rank in [(top[0], 0), (top[1], 1), (top[2], 9)]:
+                name = f"n{answer['classes'][rank]['class']:02}"
+                (folder / "parts" / part / name).mkdir(parents=True, exist_ok=True)
+                shutil.copy(folder / answer["file"], folder / "parts" / part / name)
+            out, _ = run("eval", "net.resattn", "--data", "parts")
+            self.assertIn("top-1 33.33 %, top-5 66.67 % of 3 images", out)
+            self.assertIn("top-1 100.00 %", run("eval", "net.resattn", "--data", "parts/train")[0])
+            shutil.rmtree(folder / "parts" / part)
+        self.assertIn("parts: neither test/ nor val/", run("eval", "net.resattn", "--data", "parts", code=1)[1])
+
+    def test_eval_jpeg(self):
+        if not options.jpeg:
+            self.skipTest("no libjpeg")
+        for i in range(10):
+            (folder / "jpegs" / f"n{i}").mkdir(parents=True)
+            for k in range(5):
+                subprocess.run([options.jpeg, folder / "jpegs" / f"n{i}" / f"{k}.jpg", "rgb", "90", "70", str(k + i)],
+                               check=True)
+        out, _ = run("eval", "net.resattn", "--data", "jpegs", "--batch", "3")
+        self.assertIn("of 50 images", out)
+        self.assertEqual(run("eval", "net.resattn", "--data", "jpegs", "--batch", "20")[0], out)
+        whole = (folder / "jpegs/n7/3.jpg").read_bytes()
+        write("jpegs/n7/3.jpg", whole[:len(whole) // 2])
+        out, err = run("eval", "net.resattn", "--data", "jpegs", "--batch", "3", code=1)
+        self.assertEqual(out, "")
+        self.assertIn("jpegs/n7/3.jpg: damaged or cut short", err)
+
     def test_eval_bad(self):
         (folder / "nothing").mkdir()
         self.assertIn("nothing: ", run("eval", "net.resattn", "--data", "nothing", code=1)[1])
@@ -456,10 +487,25 @@ class Training(unittest.TestCase):
         self.assertIn(accuracy, out)
         self.assertIn("kind9", out)
         self.assertIn("kind0, kind1", run("info", "t.resattn")[0])
+        wide, _ = run("eval", "t.resattn", "--data", "cifar", "--size", "64", "--batch", "7")
+        self.assertIn("of 20 images", wide)
         if options.pictures:
             self.assertIn("name", classify("t.resattn", write("small.png", png(32, 32)))[0]["classes"][0])
         self.assertIn("ms_per_image", run("bench", "--model", SMALL, "--runs", "1")[0])
         run("train", "--load", "t.resattn", "--data", "cifar", "--epochs", "1", "--out", "absent/t", code=1)
+
+    def test_cifar_100(self):
+        def record(i):
+            return bytes([i % 20, i % 100]) + bytes((i * 37 + k * (i % 10 + 1)) % 256 for k in range(3072))
+        run("convert", SMALL, "hundred.resattn", "--classes", "100")
+        write("cifar100/test.bin", b"".join(map(record, range(200))))
+        write("cifar100/fine_label_names.txt", "".join(f"kind{i}\n" for i in range(100)).encode())
+        out, _ = run("eval", "hundred.resattn", "--data", "cifar100")
+        self.assertRegex(out, r"^Test accuracy: top-1 \d+\.\d\d %, top-5 \d+\.\d\d % of 200 images\n$")
+        run("convert", SMALL, "ten.resattn")
+        self.assertIn("cifar100: 100 classes", run("eval", "ten.resattn", "--data", "cifar100", code=1)[1])
+        write("cifar100/test.bin", record(0)[:-1])
+        self.assertIn("test.bin: 3073 bytes", run("eval", "hundred.resattn", "--data", "cifar100", code=1)[1])
 
 
 def main(module):

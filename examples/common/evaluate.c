@@ -29,8 +29,7 @@ struct run {
     resattn_session *session;
     struct loader *loader;
     float *outputs;
-    int32_t classes, batch, count, done;
-    double started, shown;
+    int32_t classes, batch;
 };
 
 static int32_t count_of(const struct dataset *dataset, const struct evaluation *evaluation)
@@ -42,16 +41,19 @@ static int open_run(struct run *run, resattn_network *network, const struct data
                     const struct evaluation *evaluation, int with_masks)
 {
     memset(run, 0, sizeof *run);
-    run->count = count_of(dataset, evaluation);
+    int32_t count = count_of(dataset, evaluation);
     run->classes = resattn_network_out_channels(network);
+    if (run->classes != dataset_classes(dataset))
+        return complain("the network has %d outputs, expected %d, one for each class of the pictures",
+                        (int)run->classes, (int)dataset_classes(dataset));
     run->batch = evaluation->batch ? evaluation->batch : dataset_side(dataset) ? BATCH : BATCH_OF_FILES;
-    if (run->batch > run->count && run->count > 0)
-        run->batch = run->count;
+    if (run->batch > count && count > 0)
+        run->batch = count;
     struct loader_settings settings = {.batch = run->batch,
                                        .side = evaluation->side,
                                        .short_side = evaluation->short_side,
                                        .indices = evaluation->indices,
-                                       .count = run->count};
+                                       .count = count};
     run->loader = loader_open(resattn_network_context(network), dataset, &settings);
     if (!run->loader)
         return -1;
@@ -69,18 +71,6 @@ static void close_run(struct run *run)
     free(run->outputs);
 }
 
-static void show_progress(struct run *run)
-{
-    int terminal = isatty(STDERR_FILENO);
-    double now = seconds_now(), rate = run->done / (now - run->started + 1e-9);
-    if (run->done < run->count && now - run->shown < (terminal ? terminal_interval : line_interval))
-        return;
-    run->shown = now;
-    fprintf(stderr, "%s%d of %d images  %.1f images/s  %.0f s left%s", terminal ? "\r" : "", (int)run->done,
-            (int)run->count, rate, (run->count - run->done) / rate,
-            terminal && run->done < run->count ? "   " : "   \n");
-}
-
 static int run_batch(struct run *run, const struct loader_batch *batch, take_fn take, void *user)
 {
     if (resattn_session_forward(run->session, batch->input) ||
@@ -96,22 +86,39 @@ static int run_all(resattn_network *network, const struct dataset *dataset, cons
     struct run run;
     struct loader_batch batch;
     int more = 0, result = open_run(&run, network, dataset, evaluation, with_masks);
-    run.started = run.shown = seconds_now();
-    while (!result && (more = loader_next(run.loader, &batch)) > 0) {
+    while (!result && (more = loader_next(run.loader, &batch)) > 0)
         result = run_batch(&run, &batch, take, user);
-        run.done += batch.count;
-        if (!result && evaluation->shows_progress)
-            show_progress(&run);
-    }
     close_run(&run);
     return result || more < 0 ? -1 : 0;
 }
 
 /* ---- scores ---- */
 
+/* Scores on the way, and when they were shown. */
+struct scoring {
+    struct scores *scores;
+    int shows_progress;
+    int32_t total; /* pictures in all */
+    double started, shown;
+};
+
+static void show_progress(struct scoring *scoring)
+{
+    const struct scores *scores = scoring->scores;
+    int terminal = isatty(STDERR_FILENO), ends = scores->count == scoring->total;
+    double now = seconds_now(), rate = scores->count / (now - scoring->started + 1e-9);
+    if (!ends && now - scoring->shown < (terminal ? terminal_interval : line_interval))
+        return;
+    scoring->shown = now;
+    fprintf(stderr, "%s%d of %d images  top-1 %.1f %%  %.1f images/s  %.0f s left%s", terminal ? "\r" : "",
+            (int)scores->count, (int)scoring->total, 100.0 * scores->top1 / scores->count, rate,
+            (scoring->total - scores->count) / rate, terminal && !ends ? "   " : "   \n");
+}
+
 static int take_scores(void *user, resattn_session *session, const struct loader_batch *batch, const float *outputs)
 {
-    struct scores *scores = user;
+    struct scoring *scoring = user;
+    struct scores *scores = scoring->scores;
     (void)session;
     for (int32_t i = 0; i < batch->count; i++) {
         const float *values = outputs + (size_t)i * (size_t)scores->classes;
@@ -122,22 +129,24 @@ static int take_scores(void *user, resattn_session *session, const struct loader
         scores->pictures[label]++;
         scores->right[label] += right;
     }
+    if (scoring->shows_progress)
+        show_progress(scoring);
     return 0;
 }
 
 int evaluate(struct scores *scores, resattn_network *network, const struct dataset *dataset,
              const struct evaluation *evaluation)
 {
+    struct scoring scoring = {.scores = scores, .shows_progress = evaluation->shows_progress};
     memset(scores, 0, sizeof *scores);
+    scoring.total = count_of(dataset, evaluation);
+    scoring.started = scoring.shown = seconds_now();
     scores->classes = resattn_network_out_channels(network);
-    if (scores->classes != dataset_classes(dataset))
-        return complain("the network has %d outputs, expected %d, one for each class of the pictures",
-                        (int)scores->classes, (int)dataset_classes(dataset));
     scores->pictures = calloc((size_t)scores->classes, sizeof *scores->pictures);
     scores->right = calloc((size_t)scores->classes, sizeof *scores->right);
     int result = scores->pictures && scores->right ? 0 : complain("no memory for %d classes", (int)scores->classes);
     if (!result)
-        result = run_all(network, dataset, evaluation, 0, take_scores, scores);
+        result = run_all(network, dataset, evaluation, 0, take_scores, &scoring);
     if (result)
         scores_free(scores);
     return result;

@@ -16,7 +16,7 @@ struct evaluation {
     int32_t batch;            /* 0: 50 */
     const int32_t *indices;   /* as in struct loader_settings, with `count` */
     int32_t count;
-    int shows_progress; /* on standard error */
+    int shows_progress; /* evaluate(): on standard error */
 };
 
 enum { SCORES_TOP = 5 };
