@@ -166,9 +166,12 @@ int train_validate(resattn_network *network, const struct dataset *dataset, cons
 
 /* ---- train_average.c ---- */
 
-/* With the averaged weights in the network: estimates its batch norms' statistics from so many batches of training
- * images. Returns as train_validate(). */
-int train_estimate(struct training *training, const struct train_data *data, int32_t batches);
+/* Puts the averaged weights, if there are any, into the network, with batch norms' statistics from so many batches of
+ * training images. Returns as train_validate(), and what is not 0 leaves the network's own weights there. */
+int train_enter_average(struct training *training, const struct train_data *data, int32_t batches);
+
+/* Takes them out again. Returns 0, or -1 after printing why not. */
+int train_leave_average(struct training *training);
 
 /* ---- train_run.c: the run ---- */
 

@@ -112,6 +112,7 @@ static void draw_curve(cairo_t *cairo, const struct panel *panel, const struct t
     cairo_set_source_rgb(cairo, colour[0], colour[1], colour[2]);
     cairo_set_line_width(cairo, 2);
     cairo_set_line_join(cairo, CAIRO_LINE_JOIN_ROUND);
+    cairo_new_path(cairo); /* a text has left its end as the current point */
     for (int32_t i = 0; i < history->count; i++)
         cairo_line_to(cairo, place_x(panel, i + 1),
                       place_y(panel, value_of(&history->epochs[i], accuracy, validation)));

@@ -32,18 +32,18 @@ static void limit_indices(int32_t *indices, int32_t *count, int32_t limit)
     *count = limit;
 }
 
-/* Whether a folder of pictures has a part for the test: what else there is always has. */
+/* Whether a folder of pictures has a part for the test. */
 static int has_test(const char *where)
 {
-    static const char *const parts[] = {"train", "test", "val"};
-    int found[3];
+    static const char *const parts[] = {"test", "val"};
     char path[4096];
     struct stat status;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 2; i++) {
         snprintf(path, sizeof path, "%s/%s", where, parts[i]);
-        found[i] = stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+        if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+            return 1;
     }
-    return !found[0] || found[1] || found[2];
+    return 0;
 }
 
 static int open_test(struct train_data *data, const struct train_settings *settings, const resattn_network *network)

@@ -103,36 +103,22 @@ static void draw_curves(struct run *run)
 
 /* ---- epochs ---- */
 
-/* Puts the averaged weights into the network, with batch norms that fit; leave_average() takes them out. */
-static enum outcome enter_average(struct run *run)
-{
-    if (!run->training.average)
-        return DONE;
-    if (resattn_average_swap(run->training.average))
-        return complain_library();
-    return train_estimate(&run->training, run->data, run->settings->average_batches);
-}
-
-static enum outcome leave_average(struct run *run)
-{
-    return run->training.average && resattn_average_swap(run->training.average) ? complain_library() : DONE;
-}
-
 /* Validation of an epoch; keeps the network if it is the best one. */
 static enum outcome validate(struct run *run, struct train_epoch *epoch)
 {
     const struct train_data *data = run->data;
-    enum outcome outcome = enter_average(run);
-    if (outcome == DONE)
-        outcome = train_validate(run->network, data->validation, data->validation_indices, data->validation_count,
-                                 run->settings, &epoch->validation_loss, &epoch->validation_accuracy);
+    enum outcome outcome = train_enter_average(&run->training, data, run->settings->average_batches);
+    if (outcome != DONE)
+        return outcome;
+    outcome = train_validate(run->network, data->validation, data->validation_indices, data->validation_count,
+                             run->settings, &epoch->validation_loss, &epoch->validation_accuracy);
     if (outcome == DONE && epoch->validation_accuracy > run->progress.best) {
         run->progress.best = epoch->validation_accuracy;
         run->progress.best_epoch = run->progress.epochs + 1;
         if (run->settings->best)
             run->best_missing = save_result(run, run->settings->best) != 0;
     }
-    return leave_average(run) ? FAILED : outcome;
+    return train_leave_average(&run->training) ? FAILED : outcome;
 }
 
 static enum outcome end_epoch(struct run *run)
@@ -311,12 +297,14 @@ static int test(struct run *run)
 /* Saves the network and tests it. Returns the exit code. */
 static int finish(struct run *run)
 {
-    enum outcome outcome = enter_average(run);
-    if (outcome == DONE && save_result(run, run->settings->out))
+    enum outcome outcome = train_enter_average(&run->training, run->data, run->settings->average_batches);
+    if (outcome == INTERRUPTED)
+        return interrupt(run);
+    if (outcome == DONE && save_result(run, run->settings->out)) {
+        train_leave_average(&run->training); /* where that fails too, so does the checkpoint */
         outcome = FAILED;
-    if (outcome != DONE) {
-        if (leave_average(run) == DONE && outcome == INTERRUPTED)
-            return interrupt(run);
+    }
+    if (outcome == FAILED) {
         if (save_checkpoint(run) == 0)
             fprintf(stderr, "The state of the training is in %s. To try again:\n  %s train --resume %s\n",
                     run->checkpoint, program_name(), run->checkpoint);
