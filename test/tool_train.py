@@ -18,8 +18,8 @@ sys.dont_write_bytecode = True
 import tool
 
 kills = 12
-# 20 epochs of 10 steps each
-SHORT = ["--model", "quickstart", "--data", "shapes", "--limit", "40", "--batch", "4", "--epochs", "20",
+# 20 epochs of 10 steps each, on files that setUpModule() writes
+SHORT = ["--model", "quickstart", "--data", "images", "--batch", "4", "--epochs", "20",
          "--validation", "0.2", "--rate", "0.05", "--threads", "1"]
 
 
@@ -69,6 +69,10 @@ def cifar(name, count, classes):
     else:
         tool.write(f"{name}/train.bin", b"".join(map(record, range(count))))
         tool.write(f"{name}/test.bin", b"".join(map(record, range(count // 2))))
+
+
+def setUpModule():
+    cifar("images", 50, 10)
 
 
 class GoingOn(unittest.TestCase):
@@ -136,7 +140,7 @@ class GoingOn(unittest.TestCase):
 
     def test_second_signal(self):
         """The second one ends the program in the middle of a step, here of a slow one."""
-        process = start("--model", "resnet-110-cifar", "--data", "shapes", "--limit", "96", "--batch", "96", "--epochs",
+        process = start("--model", "resnet-110-cifar", "--data", "images", "--batch", "48", "--epochs",
                         "1000", "--threads", "1", "--out", "second.resattn", "--log", "second.csv")
         while lines_of("second.csv") < 2:
             time.sleep(0.01)
@@ -253,11 +257,11 @@ class GoingOn(unittest.TestCase):
 class Settings(unittest.TestCase):
     def test_file(self):
         """A file of settings does what options do, and options win."""
-        (tool.folder / "all.cfg").write_text("# a comment\nmodel = quickstart\n  data=shapes # another\n\nlimit = 32\n"
+        (tool.folder / "all.cfg").write_text("# a comment\nmodel = quickstart\n  data=images # another\n\nlimit = 32\n"
                                              "batch = 8\nepochs = 2\noptimizer = adamw\nno-decay = stage1\n"
                                              "no-decay = stage2\nclip = 3\nthreads = 1\n")
         train("--config", "all.cfg", "--epochs", "1", "--out", "file.resattn", "--log", "file.csv")
-        train("--model", "quickstart", "--data", "shapes", "--limit", "32", "--batch", "8", "--epochs", "1", "--optimizer",
+        train("--model", "quickstart", "--data", "images", "--limit", "32", "--batch", "8", "--epochs", "1", "--optimizer",
               "adamw", "--no-decay", "stage1", "--no-decay", "stage2", "--clip", "3", "--out", "flags.resattn", "--log",
               "flags.csv")
         self.assertEqual(data_of("file.resattn"), data_of("flags.resattn"))
