@@ -36,7 +36,7 @@ int32_t put(void *user, const void *bytes, size_t size);
 int64_t get(void *user, void *bytes, size_t size);
 
 /* A blob as a list of chunks, to be changed and put together again with checksums and total mended. */
-enum { HEADER = 24, MOST_CHUNKS = 40, MOST_PAYLOAD = 8192 };
+enum { HEADER = 24, MOST_CHUNKS = 60, MOST_PAYLOAD = 8192 };
 #define KEEP_TOTAL UINT64_C(0xFFFFFFFF00000001) /* in DONE: stays as it is */
 
 typedef struct blob_chunk {

@@ -4,7 +4,6 @@
  */
 #include "checkpoint_common.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +98,123 @@ START_TEST(the_step_of_a_session_counts)
 }
 END_TEST
 
+/* As a file: restored from it, and the network loaded from it as any. What was there is replaced only by a whole one.
+ */
+START_TEST(files)
+{
+    char path[] = "/tmp/resattn-checkpoint-XXXXXX";
+    int descriptor = mkstemp(path);
+    ck_assert_int_ge(descriptor, 0);
+    close(descriptor);
+    training t = new_training(7), other = new_training(7);
+    do_steps(&t, 0, 2);
+    ck_assert_int_eq(resattn_checkpoint_save(t.optimizer, t.average, path, RESATTN_DEFAULT_LEVEL), RESATTN_OK);
+    ck_assert_int_eq(resattn_checkpoint_save(t.optimizer, other.average, path, 6), RESATTN_INVALID_ARGUMENT);
+    resattn_network *network = resattn_network_load(other.context, path);
+    ck_assert_msg(network != NULL, "%s", resattn_last_error());
+    training again = training_of(resattn_context_ref(other.context), network, 7);
+    ck_assert_int_eq(resattn_checkpoint_restore(again.optimizer, again.average, path), RESATTN_OK);
+    bytes a = checkpoint_of(&t), b = checkpoint_of(&again);
+    expect_same(&a, &b);
+    FILE *file = fopen(path, "r+b");
+    ck_assert_int_eq(fseek(file, (long)a.size - 30, SEEK_SET), 0);
+    fputc(a.data[a.size - 30] ^ 1, file);
+    fclose(file);
+    ck_assert_int_eq(resattn_checkpoint_restore(again.optimizer, again.average, path), RESATTN_BAD_FORMAT);
+    test_expect_error(RESATTN_BAD_FORMAT, path);
+    free(a.data);
+    free(b.data);
+    free_training(&again);
+    free_training(&other);
+    free_training(&t);
+    unlink(path);
+}
+END_TEST
+
+/* Half precision is for models: a checkpoint keeps every bit, and what the network was told. */
+START_TEST(storage_does_not_count)
+{
+    training t = new_training(3);
+    do_steps(&t, 0, 2);
+    ck_assert_int_eq(resattn_network_set_storage(t.network, RESATTN_NUMBER_BF16), RESATTN_OK);
+    bytes saved = checkpoint_of(&t), values = values_of(&t);
+    resattn_network *network = resattn_network_load_buffer(t.context, saved.data, saved.size);
+    training again = training_of(resattn_context_ref(t.context), network, 3);
+    ck_assert_int_eq(restore_bytes(&again, saved.data, saved.size), RESATTN_OK);
+    bytes got = values_of(&again);
+    expect_same(&got, &values);
+    ck_assert_int_eq(resattn_network_storage(again.network), RESATTN_NUMBER_BF16);
+    free(got.data);
+    free(values.data);
+    free(saved.data);
+    free_training(&again);
+    free_training(&t);
+}
+END_TEST
+
+/* Factors by path keep the lengths of their paths: a shorter path still does not undo a longer one. */
+START_TEST(paths_are_remembered)
+{
+    training t = new_training(4);
+    bytes saved = checkpoint_of(&t);
+    training again = go_on(4, &saved, 0);
+    for (int i = 0; i < 2; i++) {
+        training *one = i ? &again : &t;
+        ck_assert_int_eq(resattn_optimizer_set_path(one->optimizer, "", "rate", 0.25), RESATTN_OK);
+        ck_assert_int_eq(resattn_optimizer_set_path(one->optimizer, "bn", "rate", 3), RESATTN_OK);
+        do_steps(one, 0, 2);
+    }
+    bytes a = checkpoint_of(&t), b = checkpoint_of(&again);
+    expect_same(&a, &b);
+    free(a.data);
+    free(b.data);
+    free(saved.data);
+    free_training(&again);
+    free_training(&t);
+}
+END_TEST
+
+/* Refuses one allocation after the other, until all goes well. */
+START_TEST(every_refused_allocation)
+{
+    training t = new_training(7);
+    do_steps(&t, 0, 2);
+    bytes saved = checkpoint_of(&t);
+    free_training(&t);
+    test_heap heap = {0};
+    resattn_context *context = resattn_context_new_with_allocator(1, test_heap_alloc, test_heap_free, &heap);
+    resattn_network *network = resattn_network_load_buffer(context, saved.data, saved.size);
+    t = training_of(context, network, 7);
+    bytes fresh = checkpoint_of(&t);
+    for (int way = 0; way < 2; way++) {
+        for (int i = 1;; i++) {
+            int blocks = atomic_load(&heap.blocks);
+            bytes out = {0};
+            heap.fail_at = atomic_load(&heap.calls) + i;
+            resattn_status status = way == 0
+                                        ? resattn_checkpoint_save_stream(t.optimizer, t.average, 6, put_bytes, &out)
+                                        : restore_bytes(&t, saved.data, saved.size);
+            heap.fail_at = 0;
+            ck_assert_int_eq(atomic_load(&heap.blocks), blocks);
+            free(out.data);
+            if (status == RESATTN_OK)
+                break;
+            ck_assert_int_eq(status, RESATTN_OUT_OF_MEMORY);
+            bytes still = checkpoint_of(&t);
+            expect_same(&still, &fresh);
+            free(still.data);
+        }
+    }
+    bytes restored = checkpoint_of(&t);
+    expect_same(&restored, &saved);
+    free(restored.data);
+    free(fresh.data);
+    free(saved.data);
+    free_training(&t);
+    ck_assert_int_eq(atomic_load(&heap.blocks), 0);
+}
+END_TEST
+
 static Suite *checkpoint_suite(void)
 {
     Suite *suite = suite_create("checkpoint");
@@ -106,6 +222,10 @@ static Suite *checkpoint_suite(void)
     tcase_set_timeout(whole, 120);
     tcase_add_loop_test(whole, going_on_to_the_bit, 0, KINDS);
     tcase_add_test(whole, the_step_of_a_session_counts);
+    tcase_add_test(whole, files);
+    tcase_add_test(whole, storage_does_not_count);
+    tcase_add_test(whole, paths_are_remembered);
+    tcase_add_test(whole, every_refused_allocation);
     suite_add_tcase(suite, whole);
     return suite;
 }

@@ -191,6 +191,17 @@ static host new_host(void)
     return (host){.fails_from = INT64_MAX, .fails_until = INT64_MAX, .thread = pthread_self()};
 }
 
+/* A plan that makes values once more in backward. */
+static resattn_status plan_recomputed(resattn_network *network, int32_t side)
+{
+    resattn_plan *plan = resattn_plan_new(network, RESATTN_TRAINING, SMALL_BATCH, side, side);
+    resattn_status status = plan == NULL ? resattn_last_status() : resattn_plan_set_recomputation(plan, 1);
+    if (status == RESATTN_OK && resattn_plan_memory(plan) < 0)
+        status = resattn_last_status();
+    resattn_plan_free(plan);
+    return status;
+}
+
 /* Everything that a program does with a network. */
 static resattn_status use_all(resattn_context *context, int32_t side, results *r)
 {
@@ -202,7 +213,8 @@ static resattn_status use_all(resattn_context *context, int32_t side, results *r
     resattn_network *network = small_network(context), *loaded = NULL;
     if (network == NULL || resattn_network_set_text(network, "name", "small") != RESATTN_OK ||
         resattn_network_save_buffer(network, 1, &bytes, &size) != RESATTN_OK ||
-        (loaded = resattn_network_load_buffer(context, bytes, size)) == NULL)
+        (loaded = resattn_network_load_buffer(context, bytes, size)) == NULL ||
+        plan_recomputed(loaded, side) != RESATTN_OK)
         status = resattn_last_status();
     resattn_buffer_free(context, bytes);
     resattn_network_unref(loaded);

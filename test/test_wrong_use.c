@@ -400,6 +400,7 @@ START_TEST(test_session_null)
     REFUSED(INVALID, "NULL", resattn_plan_add_output(NULL, "a"));
     REFUSED(INVALID, "NULL", resattn_plan_want_input_gradient(NULL));
     REFUSED(INVALID, "NULL", resattn_plan_set_convolution(NULL, RESATTN_CONVOLUTION_FASTEST));
+    REFUSED(INVALID, "NULL", resattn_plan_set_recomputation(NULL, 1));
     ck_assert_int_eq(resattn_plan_memory(NULL), -1);
     ck_assert_int_eq(resattn_plan_multiply_adds(NULL), -1);
     REFUSED(INVALID, "NULL", resattn_plan_layer_size(NULL, NULL, NULL, NULL));
@@ -415,6 +416,7 @@ START_TEST(test_session_null)
     NOTHING(INVALID, "NULL", resattn_session_input_gradient(NULL));
     REFUSED(INVALID, "NULL", resattn_session_refresh(NULL));
     REFUSED(INVALID, "NULL", resattn_session_set_profiling(NULL, 1));
+    REFUSED(INVALID, "NULL", resattn_session_set_statistics(NULL, RESATTN_STATISTICS_MEAN));
     ck_assert_int_eq(resattn_session_step(NULL), -1);
     REFUSED(INVALID, "NULL", resattn_session_set_step(NULL, 1));
     ck_assert_int_eq(resattn_session_operation_count(NULL), 0);
@@ -436,6 +438,8 @@ START_TEST(test_session_null)
     REFUSED(INVALID, "NULL", resattn_optimizer_set_real(NULL, "rate", 1));
     REFUSED(INVALID, "NULL", resattn_optimizer_get_real(NULL, "rate", &real));
     REFUSED(INVALID, "NULL", resattn_optimizer_set_path(NULL, "", "rate", 1));
+    REFUSED(INVALID, "NULL", resattn_optimizer_freeze(NULL, "", 1));
+    REFUSED(INVALID, "frozen is 2", resattn_optimizer_freeze(NULL, "", 2));
     REFUSED(INVALID, "NULL", resattn_optimizer_step(NULL));
     ck_assert(isnan(resattn_optimizer_gradient_norm(NULL)));
     NOTHING(INVALID, "NULL", resattn_average_new(NULL, 0.9));
@@ -494,6 +498,9 @@ START_TEST(test_schedules)
     resattn_schedule *schedule = resattn_cosine_schedule_new(context, 0.1, 0, 2, 10);
     ck_assert(isnan(resattn_schedule_rate(schedule, -1)));
     ck_assert(!isnan(resattn_schedule_rate(schedule, INT64_MAX)));
+    REFUSED(INVALID, "NULL", resattn_schedule_set_warm_up(NULL, 1));
+    REFUSED(INVALID, "-1", resattn_schedule_set_warm_up(schedule, -1));
+    REFUSED(INVALID, "9223372036854775807", resattn_schedule_set_warm_up(schedule, INT64_MAX));
     resattn_schedule_free(schedule);
 }
 END_TEST

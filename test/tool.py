@@ -492,6 +492,7 @@ class Training(unittest.TestCase):
         if options.pictures:
             self.assertIn("name", classify("t.resattn", write("small.png", png(32, 32)))[0]["classes"][0])
         self.assertIn("ms_per_image", run("bench", "--model", SMALL, "--runs", "1")[0])
+        self.assertIn("resattn train", run("bench", "--model", SMALL, "--runs", "1", "--train", "--recompute")[0])
         run("train", "--load", "t.resattn", "--data", "cifar", "--epochs", "1", "--out", "absent/t", code=1)
 
     def test_cifar_100(self):

@@ -159,7 +159,7 @@ static void change(int kind, float factor, uint8_t *pixels, int32_t count)
         float centre = kind == SATURATION ? grey(pixel) : mean;
         for (int c = 0; c < COLOURS; c++) {
             float value = centre + factor * ((float)pixel[c] - centre);
-            pixel[c] = (uint8_t)lrintf(fminf(fmaxf(value, 0), 255));
+            pixel[c] = (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value + 0.5f);
         }
     }
 }

@@ -22,6 +22,7 @@ static const char help[] = "Usage: resattn bench --model NAME_OR_FILE [OPTION]..
                            "  --batch B    images at once (default 1)\n"
                            "  --threads T  0, the default: as many as there are CPUs\n"
                            "  --train      training steps: forward, loss, backward, SGD with Nesterov's momentum\n"
+                           "  --recompute  less memory and more time: compute values once more in backward (with --train)\n"
                            "  --kernels K  fastest, no-winograd or blis (default fastest; inference)\n"
                            "  --seal       give up the original weights before the runs (inference)\n"
                            "  --layers     a table of where the time goes, layer by layer (inference)\n"
@@ -32,7 +33,7 @@ static const char help[] = "Usage: resattn bench --model NAME_OR_FILE [OPTION]..
 struct settings {
     const char *model;
     int32_t side, batch, threads, runs, classes;
-    int train, layers, seal;
+    int train, recompute, layers, seal;
     resattn_convolution kernels;
 };
 
@@ -83,7 +84,8 @@ static int make_session(struct bench *bench, const struct settings *settings, in
 {
     resattn_plan *plan = resattn_plan_new(bench->network, settings->train ? RESATTN_TRAINING : RESATTN_INFERENCE,
                                           settings->batch, side, side);
-    if (plan && settings->kernels && resattn_plan_set_convolution(plan, settings->kernels)) {
+    if (plan && ((settings->kernels && resattn_plan_set_convolution(plan, settings->kernels)) ||
+                 (settings->recompute && resattn_plan_set_recomputation(plan, 1)))) {
         resattn_plan_free(plan);
         return complain_library();
     }
@@ -259,6 +261,9 @@ static int parse_option(void *user, int option)
     case 'T':
         settings->train = 1;
         return 0;
+    case 'R':
+        settings->recompute = 1;
+        return 0;
     case 's':
         settings->seal = 1;
         return 0;
@@ -281,6 +286,7 @@ int command_bench(int argc, char **argv)
                                             {"runs", required_argument, NULL, 'r'},
                                             {"classes", required_argument, NULL, 'c'},
                                             {"train", no_argument, NULL, 'T'},
+                                            {"recompute", no_argument, NULL, 'R'},
                                             {"layers", no_argument, NULL, 'l'},
                                             {"seal", no_argument, NULL, 's'},
                                             {"kernels", required_argument, NULL, 'k'},
@@ -296,5 +302,7 @@ int command_bench(int argc, char **argv)
         wrong = complain("--model is missing");
     if (!wrong && settings.train && (settings.layers || settings.seal || settings.kernels))
         wrong = complain("--layers, --seal and --kernels are for inference, not for --train");
+    if (!wrong && settings.recompute && !settings.train)
+        wrong = complain("--recompute is for --train");
     return wrong ? usage_hint("bench") : run(&settings);
 }

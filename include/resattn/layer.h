@@ -79,7 +79,7 @@ RESATTN_API resattn_layer *resattn_conv_transpose2d_new(resattn_builder *builder
  * double; the running statistics become (1 - momentum) * old + momentum * new, with the unbiased variance. Inference: by the
  * running statistics. Parameters: weight and bias (trained), running_mean, running_var. Training with one value per channel is
  * refused. Attributes: epsilon (1e-5), momentum (0.1), frozen (0; 1: training also uses the running statistics and leaves
- * them alone; may be changed at any time).
+ * them alone); the last two may be changed at any time. resattn_session_set_statistics() takes plain means instead.
  */
 RESATTN_API resattn_layer *resattn_batch_norm_new(resattn_builder *builder, const char *name);
 

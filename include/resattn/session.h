@@ -42,6 +42,14 @@ RESATTN_API resattn_status resattn_plan_add_output(resattn_plan *plan, const cha
 /* Asks a training session for the gradient of its input too. Errors: INVALID_ARGUMENT, WRONG_STATE for inference. Since 0.9. */
 RESATTN_API resattn_status resattn_plan_want_input_gradient(resattn_plan *plan);
 
+/*
+ * Training: with 1 (0 at first) a session takes less memory and more time. Forward keeps a few values only, and backward computes
+ * what lies between them once more when it comes to it (Chen et al., Training deep nets with sublinear memory cost, 2016):
+ * no convolution more than once more, so that a step takes a third longer at most. Results are the same bits.
+ * resattn_plan_memory() tells what that saves. Errors: INVALID_ARGUMENT, WRONG_STATE for inference. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_plan_set_recomputation(resattn_plan *plan, int32_t on);
+
 /* How an inference session computes convolutions. The choice among kernels depends on the shapes, the CPU and this only. */
 typedef enum resattn_convolution {
     RESATTN_CONVOLUTION_FASTEST = 1,     /* at first: Winograd's minimal filtering where it pays */
@@ -114,6 +122,19 @@ RESATTN_API resattn_status resattn_session_backward(resattn_session *session);
 
 /* Training: 1 adds to the parameters' gradients, 0 (at first) replaces them. Errors: INVALID_ARGUMENT. Since 0.9. */
 RESATTN_API resattn_status resattn_session_set_accumulate(resattn_session *session, int32_t accumulate);
+
+/* What forward passes in training do with the running statistics of batch norms that are not frozen. */
+typedef enum resattn_statistics {
+    RESATTN_STATISTICS_RUNNING = 1, /* at first: a step towards the batch's, as large as the batch norm's momentum */
+    RESATTN_STATISTICS_MEAN = 2     /* the plain mean over the batches since this was set; the momentum does not matter */
+} resattn_statistics;
+
+/*
+ * Training: changes it. RESATTN_STATISTICS_MEAN, also where it was set before, begins a new mean: the first forward pass replaces the
+ * statistics by its batch's, the k-th one moves them by 1/k towards its batch's. Errors: INVALID_ARGUMENT, WRONG_STATE in inference. Since
+ * 0.9.
+ */
+RESATTN_API resattn_status resattn_session_set_statistics(resattn_session *session, resattn_statistics statistics);
 
 /*
  * How many forward passes a training session has done; -1 for NULL. What dropout drops depends on this number, the context's seed

@@ -130,12 +130,20 @@ RESATTN_API resattn_status resattn_optimizer_get_real(const resattn_optimizer *o
  * whole components: a parameter ("fc.weight"), a layer or container ("stage1", which is not above "stage10.conv"), "" all. At
  * first every factor is 1. Of several paths above a parameter the longest one counts, in whatever order they were given; the same
  * path again replaces its factor. A factor of 0 on weight_decay excludes from it. A factor of 0 on rate freezes: weights, momentum
- * and step numbers stay as they are, and the gradients count nothing in the norm; to keep the statistics of its batch norms too,
- * set their attribute `frozen`. Errors: INVALID_ARGUMENT; NOT_FOUND: another attribute, or a path with no trained parameter. Since
+ * and step numbers stay as they are, and the gradients count nothing in the norm; resattn_optimizer_freeze() keeps the statistics of
+ * its batch norms too. Errors: INVALID_ARGUMENT; NOT_FOUND: another attribute, or a path with no trained parameter. Since
  * 0.9.
  */
 RESATTN_API resattn_status resattn_optimizer_set_path(resattn_optimizer *optimizer, const char *path,
                                                       const char *attribute, double factor);
+
+/*
+ * For fine-tuning: freezes (1) or trains again (0) what is at or below a path, as a factor of 0 or 1 on "rate" does, and sets the
+ * attribute `frozen` of the batch norms there, which then use and keep their statistics: 1 for those whose weight is frozen by now,
+ * 0 for the others. After freezing "" and then training "fc", in this order or the other one, only "fc" learns.
+ * Errors: INVALID_ARGUMENT; NOT_FOUND: a path with no trained parameter. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_optimizer_freeze(resattn_optimizer *optimizer, const char *path, int32_t frozen);
 
 /*
  * Changes all parameters by their gradients. Where clip_norm is not 0, the gradients are scaled together so that their L2 norm is
@@ -175,8 +183,8 @@ RESATTN_API resattn_status resattn_average_update(resattn_average *average);
  * be validated or saved with the average; sessions made or refreshed after a swap see the new values.
  *
  * The running statistics that come with it are those of the network's own weights at the last update. To estimate them for the
- * averaged weights, go forward over training images in a training session while swapped in: with a batch norm's momentum m, old
- * values weigh (1 - m)^k after k passes, 3e-5 after 100 with the usual 0.1. Neither backward passes nor steps are wanted for that.
+ * averaged weights, swap, call resattn_session_set_statistics() with RESATTN_STATISTICS_MEAN, and go forward over some batches of
+ * training images, without backward passes or steps; then set RESATTN_STATISTICS_RUNNING again.
  * The estimate goes with the average when it is swapped back, until the next update copies the network's again.
  * Errors: INVALID_ARGUMENT; WRONG_STATE (the network is sealed); BUSY while anything runs on the network. Since 0.9.
  */
@@ -199,6 +207,13 @@ RESATTN_API resattn_schedule *resattn_cosine_schedule_new(resattn_context *conte
  * to rate / 250000, both along half a cosine. Since 0.9. */
 RESATTN_API resattn_schedule *resattn_one_cycle_schedule_new(resattn_context *context, double rate, double rise,
                                                              int64_t steps);
+
+/*
+ * Multiplies the rates by (steps done) / `steps` until `steps` are done (0: not at all, as at first): a linear rise from 0 (Goyal et al.,
+ * 2017). The schedule itself is not moved: milestones, say, are counted from the first step of all. Errors: INVALID_ARGUMENT (outside 0 to
+ * 2^53). Since 0.9.
+ */
+RESATTN_API resattn_status resattn_schedule_set_warm_up(resattn_schedule *schedule, int64_t steps);
 
 /* Frees the schedule. Since 0.9. */
 RESATTN_API void resattn_schedule_free(resattn_schedule *schedule);

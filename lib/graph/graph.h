@@ -4,8 +4,8 @@
  * the memory and the code that runs it.
  * Uses: core, tensor, gemm, kernels, layers.
  *
- * Time, for lifetimes: the forward pass of node i is at i, the host gives gradients at `node_count`, the backward pass of node
- * i is at 2 * node_count - i, and RA_FOREVER is after all of that.
+ * Time, for lifetimes: the forward pass of node i is at i, the host gives gradients at `node_count`, step s of the backward pass is
+ * at node_count + 1 + s, and RA_FOREVER is after all of that.
  */
 #ifndef RA_GRAPH_H
 #define RA_GRAPH_H
@@ -29,11 +29,13 @@ struct ra_node {
     const resattn_layer *second_norm;
     int32_t second;
     /* Filled by the memory plan. */
+    int32_t backward; /* the time of its backward pass, -1: it has none */
+    int32_t last;     /* the last time that it runs */
     bool *accumulate; /* for each input: its gradient already holds a part */
     int32_t saved;    /* storage number, -1 for none */
     /* Filled by ra_memory_bind(). */
     const float **in;
-    const float **backward_in; /* what `in` is when backward runs */
+    const float **backward_in; /* set while backward runs: where its inputs are now */
     float **din;
     float *out, *dout, *second_out;
     void *saved_memory;
@@ -48,9 +50,19 @@ typedef struct ra_node_value {
     int32_t whole, channel;
     int32_t row; /* floats between its pixels */
     int32_t storage, gradient_storage; /* -1 for none */
-    /* Training: the node before whose backward pass the value is made once more, and where; -1 for values that are kept. */
-    int32_t redo, again;
+    float *now;                        /* while backward runs: where it is, or was made once more */
 } ra_node_value;
+
+/* A step of the backward pass: a node's backward pass, or making its output once more. */
+typedef struct ra_step {
+    int32_t node;
+    bool again;
+    /* Of what is made once more: */
+    int32_t source;  /* the step that made the node's first input once more, -1 if that is kept */
+    int32_t last;    /* the last time that it is needed */
+    int32_t storage;
+    float *out;
+} ra_step;
 
 typedef struct ra_name {
     const char *name; /* borrowed from the layer */
@@ -89,6 +101,9 @@ typedef struct ra_program {
     int32_t place_count, place_capacity;
     ra_storage *storages;
     int32_t storage_count, storage_capacity;
+    bool recompute; /* training: backward may make more values once more than the cheap ones */
+    ra_step *steps; /* the backward pass */
+    int32_t step_count, step_capacity;
     int32_t slice;      /* images that it runs at once: of inference, as many as keep its values in the cache */
     size_t arena_bytes; /* all storages together */
     size_t work_bytes;
@@ -132,6 +147,26 @@ void ra_node_take_over(ra_program *program, ra_node *node, int32_t index);
  * finds out the scratch that is needed. Once, after fusing. */
 resattn_status ra_memory_plan(ra_program *program, int32_t batch, int32_t workers);
 
+/*
+ * For ra_memory_plan() (schedule.c): the steps of the backward pass, where values that are `dropped` after forward are made once
+ * more before they are needed. `last_read` is of each value's data as forward leaves it, and is extended by what backward reads
+ * there. False with the error recorded.
+ */
+bool ra_schedule(ra_program *program, const bool *dropped, int32_t *last_read);
+/* Whether a value costs little to make once more: backward may then do so as often as it needs it (schedule.c). */
+bool ra_is_cheap(const ra_program *program, int32_t value);
+/* The time of a step (schedule.c). */
+int32_t ra_step_time(const ra_program *program, int32_t step);
+
+/* For ra_memory_plan() (recompute.c): what backward may make once more, so that forward leaves little. NULL with the error recorded. */
+typedef struct ra_choice ra_choice;
+ra_choice *ra_choice_new(const ra_program *program, int32_t batch);
+void ra_choice_free(ra_choice *choice);
+/* The smallest limit, in bytes, for which ra_choice_make() finds something. */
+double ra_choice_least(ra_choice *choice);
+/* Sets dropped[] of every value so that what is kept, and what is made once more at one time, are within the limit. */
+void ra_choice_make(ra_choice *choice, double limit, bool *dropped);
+
 /* Sets the nodes' pointers into an arena of arena_bytes and a scratch of work_bytes. */
 void ra_memory_bind(ra_program *program, char *arena);
 
@@ -147,6 +182,7 @@ typedef struct ra_execution {
     uint64_t key;           /* of this step */
     const float *input;     /* the input value's data: the arena's, or the host's own in inference */
     bool accumulate_params;
+    double statistics_step; /* see ra_run */
     double *seconds;        /* of each node, added to where not NULL */
 } ra_execution;
 

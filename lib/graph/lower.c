@@ -18,7 +18,7 @@ static int32_t new_value(ra_program *program, ra_shape shape, int32_t producer)
         return -1;
     program->values[program->value_count] =
         (ra_node_value){
-        .shape = shape, .producer = producer, .whole = -1, .row = shape.c, .storage = -1, .gradient_storage = -1, .redo = -1, .again = -1};
+        .shape = shape, .producer = producer, .whole = -1, .row = shape.c, .storage = -1, .gradient_storage = -1};
     return program->value_count++;
 }
 
@@ -65,7 +65,7 @@ static int32_t emit(ra_lowering *base, const ra_op_kind *kind, const resattn_lay
                  sizeof *program->nodes))
         return -1;
     ra_node node = {
-        .op = {.kind = kind, .layer = layer, .input_count = input_count}, .factor = 1, .second = -1, .saved = -1};
+        .op = {.kind = kind, .layer = layer, .input_count = input_count}, .factor = 1, .second = -1, .backward = -1, .saved = -1};
     if (target)
         node.op.target = *target;
     if (!fill_node(lowering, &node, inputs) ||
@@ -146,6 +146,7 @@ void ra_program_free(ra_program *program)
     ra_free(context, program->names);
     ra_free(context, program->places);
     ra_free(context, program->storages);
+    ra_free(context, program->steps);
     ra_free(context, program);
 }
 

@@ -3,7 +3,8 @@
  * The memory plan. Problem: every value, every gradient and every piece saved for backward is in use from one time to another
  * (graph.h says what time is); find a place for each in one arena so that no two in use at once overlap, in little memory.
  *
- * What backward reads is kept from the forward pass until then, unless it is cheap to make once more (batch norm, a third of all).
+ * What backward reads is kept from the forward pass until then, unless it is cheap to make once more (batch norm, a third of all), or
+ * the program is to recompute: then a few values are kept and what lies between them is made once more (recompute.c).
  *
  * First storages are made: what can be computed in place shares one. Then they are placed, largest first, each at the
  * lowest offset where it meets nothing placed before whose time overlaps. The answer depends on the program only.
@@ -16,14 +17,23 @@
 /* Of the largest value of a slice. Measured: twice as much is slower on networks for 32 x 32, half as much on maps of some 128 pixels. */
 #define SLICE_FLOATS (3 << 18)
 
+/* Plans that are tried where the program is to recompute. */
+#define LIMITS 8
+
 typedef struct planner {
     ra_program *program;
     int32_t batch;
     int32_t *last_read;   /* of each value's data: the last time it is needed */
     int32_t *next_sharer; /* gradients that share a storage: a circular list of values */
+    bool *dropped;        /* values that backward makes once more */
 } planner;
 
-static int32_t backward_time(const ra_program *program, int32_t node) { return 2 * program->node_count - node; }
+/* A plan that was tried where the program is to recompute; number 0 is without. */
+typedef struct trial {
+    double limit;
+    size_t bytes;
+    int64_t products;
+} trial;
 
 static int32_t new_storage(ra_program *program, size_t bytes, int32_t first, int32_t last)
 {
@@ -56,70 +66,16 @@ static void extend(ra_program *program, int32_t storage, int32_t last)
 
 /* ---- data ---- */
 
+/* In the forward pass; ra_schedule() adds what backward reads. */
 static void find_last_reads(planner *plan)
 {
     const ra_program *program = plan->program;
     for (int32_t v = 0; v < program->value_count; v++)
         plan->last_read[v] = program->values[v].kept ? RA_FOREVER : program->values[v].producer;
-    for (int32_t i = 0; i < program->node_count; i++) {
-        const ra_node *node = &program->nodes[i];
-        int32_t flags = node->op.kind->flags, backward = program->training ? backward_time(program, i) : i;
-        for (int32_t k = 0; k < node->op.input_count; k++) {
-            int32_t time = flags & RA_READS_INPUTS ? backward : i;
-            if (plan->last_read[node->inputs[k]] < time)
-                plan->last_read[node->inputs[k]] = time;
-        }
-        if ((flags & RA_READS_OUTPUT) && plan->last_read[node->output] < backward)
-            plan->last_read[node->output] = backward;
-    }
-}
-
-/*
- * Values that backward reads but that are cheap to make once more are forgotten in between: `last_read` is then the last time in
- * the forward pass, and `redo` says when they are made again. What they are made of must not be such a value itself.
- */
-static void find_redone(planner *plan)
-{
-    ra_program *program = plan->program;
-    for (int32_t i = 0; i < program->node_count; i++) {
-        const ra_node *node = &program->nodes[i];
-        ra_node_value *value = &program->values[node->output];
-        int32_t source = program->values[node->inputs[0]].producer;
-        if (!node->op.kind->recompute || value->kept || (source >= 0 && program->nodes[source].op.kind->recompute))
-            continue;
-        int32_t last = i, redo = -1;
-        for (int32_t j = i + 1; j < program->node_count; j++)
-            for (int32_t k = 0; k < program->nodes[j].op.input_count; k++)
-                if (program->nodes[j].inputs[k] == node->output) {
-                    last = j;
-                    redo = program->nodes[j].op.kind->flags & RA_READS_INPUTS ? j : redo;
-                }
-        value->redo = redo;
-        if (redo >= 0)
-            plan->last_read[node->output] = last;
-    }
-}
-
-/* The places of values that are made again: from the first to the last of their readers in backward. */
-static bool plan_redone(planner *plan)
-{
-    ra_program *program = plan->program;
-    for (int32_t v = 0; v < program->value_count; v++) {
-        ra_node_value *value = &program->values[v];
-        size_t bytes;
-        int32_t first = value->redo;
-        if (first < 0)
-            continue;
-        for (int32_t i = value->redo; i > value->producer; i--)
-            for (int32_t k = 0; k < program->nodes[i].op.input_count; k++)
-                if (program->nodes[i].inputs[k] == v && (program->nodes[i].op.kind->flags & RA_READS_INPUTS))
-                    first = i;
-        if (!value_bytes(plan, v, &bytes) ||
-            (value->again = new_storage(program, bytes, backward_time(program, value->redo),
-                                        backward_time(program, first))) < 0)
-            return false;
-    }
-    return true;
+    for (int32_t i = 0; i < program->node_count; i++)
+        for (int32_t k = 0; k < program->nodes[i].op.input_count; k++)
+            if (plan->last_read[program->nodes[i].inputs[k]] < i)
+                plan->last_read[program->nodes[i].inputs[k]] = i;
 }
 
 static bool appears_once(const ra_node *node, int32_t value)
@@ -177,33 +133,36 @@ static bool plan_values(planner *plan)
     return true;
 }
 
-/* ---- gradients ---- */
-
-static bool has_trained(const resattn_layer *layer)
+/* What is made once more takes the place of what it is made of, where it may and that is not needed any more. */
+static bool plan_again(planner *plan)
 {
-    for (int32_t i = 0; i < layer->param_count; i++)
-        if (layer->params[i].trained)
-            return true;
-    return false;
-}
-
-static void find_wanted_gradients(ra_program *program)
-{
-    program->values[0].wants_gradient = program->input_gradient;
-    for (int32_t i = 0; i < program->node_count; i++) {
-        const ra_node *node = &program->nodes[i];
-        bool wanted = has_trained(node->op.layer);
-        for (int32_t k = 0; k < node->op.input_count; k++)
-            wanted |= program->values[node->inputs[k]].wants_gradient;
-        program->values[node->output].wants_gradient = wanted;
+    ra_program *program = plan->program;
+    for (int32_t s = 0; s < program->step_count; s++) {
+        ra_step *step = &program->steps[s];
+        const ra_node *node = &program->nodes[step->node];
+        const ra_step *source = step->source < 0 ? NULL : &program->steps[step->source];
+        int32_t time = ra_step_time(program, s);
+        size_t bytes;
+        if (!step->again)
+            continue;
+        if (source && source->last == time && (node->op.kind->flags & RA_IN_PLACE) && appears_once(node, node->inputs[0])) {
+            step->storage = source->storage;
+            extend(program, step->storage, step->last);
+        } else if (!value_bytes(plan, node->output, &bytes) ||
+                   (step->storage = new_storage(program, bytes, time, step->last)) < 0) {
+            return false;
+        }
     }
+    return true;
 }
+
+/* ---- gradients ---- */
 
 /* When the gradient of a value is read for the last time. */
 static int32_t gradient_last(const ra_program *program, int32_t value)
 {
     int32_t producer = program->values[value].producer;
-    return producer < 0 ? RA_FOREVER : backward_time(program, producer);
+    return producer < 0 ? RA_FOREVER : program->nodes[producer].backward;
 }
 
 /* The next time after node `index`'s backward pass that something is added to the gradient of a value. */
@@ -211,8 +170,8 @@ static int32_t next_contribution(const ra_program *program, int32_t value, int32
 {
     for (int32_t i = index - 1; i > program->values[value].producer; i--)
         for (int32_t k = 0; k < program->nodes[i].op.input_count; k++)
-            if (program->nodes[i].inputs[k] == value)
-                return backward_time(program, i);
+            if (program->nodes[i].inputs[k] == value && program->nodes[i].backward >= 0)
+                return program->nodes[i].backward;
     return RA_FOREVER;
 }
 
@@ -224,7 +183,7 @@ static int32_t next_contribution(const ra_program *program, int32_t value, int32
 static bool may_share(const planner *plan, int32_t value, int32_t from, int32_t index, bool overwritten)
 {
     const ra_program *program = plan->program;
-    int32_t now = backward_time(program, index), last = gradient_last(program, value);
+    int32_t now = program->nodes[index].backward, last = gradient_last(program, value);
     int32_t next = next_contribution(program, value, index);
     for (int32_t other = plan->next_sharer[from]; other != from; other = plan->next_sharer[other]) {
         int32_t other_last = gradient_last(program, other);
@@ -272,13 +231,12 @@ static bool plan_input_gradient(planner *plan, int32_t index, int32_t k)
         share(plan, value, node->output);
         return true;
     }
-    return new_gradient(plan, value, backward_time(program, index));
+    return new_gradient(plan, value, node->backward);
 }
 
 static bool plan_gradients(planner *plan)
 {
     ra_program *program = plan->program;
-    find_wanted_gradients(program);
     for (int32_t v = 0; v < program->value_count; v++)
         if (program->values[v].kept && program->values[v].wants_gradient && !new_gradient(plan, v, program->node_count))
             return false;
@@ -305,7 +263,7 @@ static bool plan_saved(planner *plan, int32_t workers)
         if (program->training && kind->saved) {
             if (!kind->saved(&node->op, plan->batch, &bytes))
                 return ra_fail(RESATTN_TOO_LARGE, "%s: what backward needs does not fit in memory", ra_layer_label(node->op.layer)), false;
-            if (bytes && (node->saved = new_storage(program, bytes, i, backward_time(program, i))) < 0)
+            if (bytes && (node->saved = new_storage(program, bytes, i, node->last)) < 0)
                 return false;
         }
         bytes = 0;
@@ -394,19 +352,103 @@ static int32_t inference_slice(const ra_program *program, int32_t batch)
     return most < 1 ? 1 : (int32_t)most;
 }
 
+static void forget(ra_program *program)
+{
+    program->storage_count = program->step_count = 0;
+    program->arena_bytes = 0;
+    for (int32_t v = 0; v < program->value_count; v++)
+        program->values[v].storage = program->values[v].gradient_storage = -1;
+    for (int32_t i = 0; i < program->node_count; i++)
+        program->nodes[i].saved = -1;
+}
+
+static bool plan_once(planner *plan, int32_t workers)
+{
+    ra_program *program = plan->program;
+    forget(program);
+    find_last_reads(plan);
+    if (program->training && !ra_schedule(program, plan->dropped, plan->last_read))
+        return false;
+    return plan_values(plan) && (!program->training || (plan_again(plan) && plan_gradients(plan))) &&
+           plan_saved(plan, workers) && place_all(program);
+}
+
+static void keep_all_but_cheap(planner *plan)
+{
+    for (int32_t v = 0; v < plan->program->value_count; v++)
+        plan->dropped[v] = ra_is_cheap(plan->program, v);
+}
+
+/* Multiply-adds that backward does once more, of one image. */
+static int64_t repeated(const ra_program *program)
+{
+    int64_t total = 0;
+    for (int32_t s = 0; s < program->step_count; s++)
+        if (program->steps[s].again)
+            total += ra_program_multiply_adds(program, program->steps[s].node, program->steps[s].node + 1);
+    return total;
+}
+
+/* Of some plans the fastest of those that need little more memory than the one that needs the least. */
+static int32_t best_trial(const trial *trials, int32_t count)
+{
+    size_t least = SIZE_MAX;
+    int32_t best = 0;
+    for (int32_t i = 0; i < count; i++)
+        least = trials[i].bytes < least ? trials[i].bytes : least;
+    for (int32_t i = 1; i < count; i++) {
+        bool fits = trials[i].bytes <= least + least / 8, best_fits = trials[best].bytes <= least + least / 8;
+        if (fits && (!best_fits || trials[i].products < trials[best].products))
+            best = i;
+    }
+    return best;
+}
+
+/* The choice knows nothing of gradients and of how well the arena is filled: several limits are tried. */
+static bool plan_recomputed(planner *plan, int32_t workers, ra_choice *choice)
+{
+    const ra_program *program = plan->program;
+    double least = ra_choice_least(choice);
+    trial trials[LIMITS + 1] = {{.bytes = program->arena_bytes}};
+    for (int32_t i = 1; i <= LIMITS; i++) {
+        trials[i].limit = least * (1 + (double)(i - 1) / 8);
+        ra_choice_make(choice, trials[i].limit, plan->dropped);
+        if (!plan_once(plan, workers))
+            return false;
+        trials[i].bytes = program->arena_bytes;
+        trials[i].products = repeated(program);
+    }
+    int32_t best = best_trial(trials, LIMITS + 1);
+    if (best == 0)
+        keep_all_but_cheap(plan);
+    else
+        ra_choice_make(choice, trials[best].limit, plan->dropped);
+    return plan_once(plan, workers);
+}
+
+static bool plan_all(planner *plan, int32_t workers)
+{
+    const ra_program *program = plan->program;
+    keep_all_but_cheap(plan);
+    if (!plan_once(plan, workers))
+        return false;
+    if (!program->training || !program->recompute)
+        return true;
+    ra_choice *choice = ra_choice_new(program, plan->batch);
+    bool fits = choice && plan_recomputed(plan, workers, choice);
+    ra_choice_free(choice);
+    return fits;
+}
+
 resattn_status ra_memory_plan(ra_program *program, int32_t batch, int32_t workers)
 {
     size_t count = (size_t)program->value_count;
     int32_t *numbers = ra_alloc(program->context, count, 2 * sizeof *numbers);
-    if (!numbers)
-        return resattn_last_status();
+    bool *dropped = ra_alloc(program->context, count, sizeof *dropped);
     program->slice = program->training ? batch : inference_slice(program, batch);
-    planner plan = {.program = program, .batch = program->slice, .last_read = numbers, .next_sharer = numbers + count};
-    find_last_reads(&plan);
-    if (program->training)
-        find_redone(&plan);
-    bool fits = plan_values(&plan) && (!program->training || (plan_redone(&plan) && plan_gradients(&plan))) && plan_saved(&plan, workers) &&
-                place_all(program);
+    planner plan = {.program = program, .batch = program->slice, .last_read = numbers, .next_sharer = numbers + count, .dropped = dropped};
+    bool fits = numbers && dropped && plan_all(&plan, workers);
+    ra_free(program->context, dropped);
     ra_free(program->context, numbers);
     return fits ? RESATTN_OK : resattn_last_status();
 }
@@ -430,9 +472,6 @@ void ra_memory_bind(ra_program *program, char *arena)
         ra_node *node = &program->nodes[i];
         for (int32_t k = 0; k < node->op.input_count; k++) {
             node->in[k] = ra_value_data(program, arena, node->inputs[k]);
-            int32_t again = program->values[node->inputs[k]].again;
-            node->backward_in[k] =
-                again < 0 ? node->in[k] : (const float *)(const void *)(arena + program->storages[again].offset);
             node->din[k] = program->values[node->inputs[k]].wants_gradient
                                ? ra_value_gradient(program, arena, node->inputs[k])
                                : NULL;
@@ -441,5 +480,9 @@ void ra_memory_bind(ra_program *program, char *arena)
         node->second_out = node->second < 0 ? NULL : ra_value_data(program, arena, node->second);
         node->dout = ra_value_gradient(program, arena, node->output);
         node->saved_memory = node->saved < 0 ? NULL : arena + program->storages[node->saved].offset;
+    }
+    for (int32_t s = 0; s < program->step_count; s++) {
+        ra_step *step = &program->steps[s];
+        step->out = step->again ? (float *)(void *)(arena + program->storages[step->storage].offset) : NULL;
     }
 }

@@ -23,6 +23,7 @@ static ra_run prepare(const ra_execution *execution, int32_t index)
                     .din = node->din,
                     .accumulate = node->accumulate,
                     .accumulate_params = execution->accumulate_params,
+                    .statistics_step = execution->statistics_step,
                     .saved = node->saved_memory,
                     .work = execution->work,
                     .key = node_key(execution->key, index)};
@@ -56,28 +57,38 @@ void ra_program_forward(const ra_execution *execution)
     }
 }
 
-/* The producer's own input is kept. */
-static void recompute(const ra_execution *execution, int32_t value, const float *target)
+/* Where forward left the values. */
+static void find_values(const ra_execution *execution)
 {
-    int32_t producer = execution->program->values[value].producer;
-    const ra_node *node = &execution->program->nodes[producer];
-    ra_run run = prepare(execution, producer);
-    run.out = (float *)target;
-    node->op.kind->recompute(&node->op, &run);
+    ra_program *program = execution->program;
+    program->values[0].now = (float *)execution->input;
+    for (int32_t i = 0; i < program->node_count; i++)
+        program->values[program->nodes[i].output].now = program->nodes[i].out;
+}
+
+/* Batch norms have statistics that must not change once more; what else there is in forward leaves the same bits. */
+static void make_again(const ra_node *node, const ra_run *run)
+{
+    (node->op.kind->recompute ? node->op.kind->recompute : node->op.kind->forward)(&node->op, run);
 }
 
 void ra_program_backward(const ra_execution *execution)
 {
-    const ra_program *program = execution->program;
-    for (int32_t i = program->node_count - 1; i >= 0; i--) {
-        const ra_node *node = &program->nodes[i];
-        if (!node->dout || !program->values[node->output].wants_gradient)
-            continue;
+    ra_program *program = execution->program;
+    find_values(execution);
+    for (int32_t s = 0; s < program->step_count; s++) {
+        const ra_step *step = &program->steps[s];
+        const ra_node *node = &program->nodes[step->node];
         for (int32_t k = 0; k < node->op.input_count; k++)
-            if (program->values[node->inputs[k]].redo == i)
-                recompute(execution, node->inputs[k], node->backward_in[k]);
-        ra_run run = prepare(execution, i);
+            node->backward_in[k] = program->values[node->inputs[k]].now;
+        if (step->again)
+            program->values[node->output].now = step->out;
+        ra_run run = prepare(execution, step->node);
         run.in = node->backward_in;
-        node->op.kind->backward(&node->op, &run);
+        run.out = program->values[node->output].now;
+        if (step->again)
+            make_again(node, &run);
+        else
+            node->op.kind->backward(&node->op, &run);
     }
 }

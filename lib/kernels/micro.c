@@ -24,6 +24,7 @@ enum { WIDTH = VECTORS * RA_LANES, BASES = (ROWS + 2) / 3 };
 typedef struct segments {
     const float *a;
     int64_t row, step, depth; /* floats to the next row, to the next step of the depth */
+    int64_t panel_row;        /* the same step in the right operand */
     int32_t count;
     const int64_t *offsets;
 } segments;
@@ -103,7 +104,7 @@ RA_INLINE void finish_tile(int rows, int vectors, const finish *end, ra_vec (*su
 
 RA_INLINE void tile(int rows, int vectors, const segments *left, const float *w, const finish *end)
 {
-    const int64_t depth = left->depth, a_row = left->row, a_step = left->step;
+    const int64_t depth = left->depth, a_row = left->row, a_step = left->step, panel_row = left->panel_row;
     ra_vec sum[ROWS][VECTORS];
     RA_UNROLL
     for (int i = 0; i < rows; i++) {
@@ -118,7 +119,7 @@ RA_INLINE void tile(int rows, int vectors, const segments *left, const float *w,
         RA_UNROLL
         for (int i = 0; i < (rows + 2) / 3; i++)
             a[i] = left->a + left->offsets[s] + 3 * i * a_row;
-        for (int64_t l = 0; l < depth; l++, w += RA_PANEL, fetch += fetch_step) {
+        for (int64_t l = 0; l < depth; l++, w += panel_row, fetch += fetch_step) {
             RA_FETCH(fetch);
             ra_vec right[VECTORS];
             RA_UNROLL
@@ -224,13 +225,6 @@ static void set_fetch(finish *end, const float *next, int64_t depth, int64_t blo
     end->fetch_step = blocks > 1 ? RA_PANEL / 2 : RA_PANEL;
 }
 
-/* The most equal blocks, unless they are given. */
-static int block_rows(const ra_product *p, int64_t row, int64_t blocks)
-{
-    int64_t rest = p->rows - row;
-    return (int)(!p->blocked ? (rest + blocks - 1) / blocks : rest < ROWS ? rest : ROWS);
-}
-
 /* The columns from `column` on that one call computes, for all rows. */
 static int32_t column_of_tiles(const ra_product *p, int32_t column)
 {
@@ -241,7 +235,8 @@ static int32_t column_of_tiles(const ra_product *p, int32_t column)
     bool last = column + width >= p->columns;
     const float *next = last ? p->next : w - column % RA_PANEL + p->panel_step;
     for (int64_t block = 0; block < blocks; block++) {
-        int rows = block_rows(p, row, blocks - block);
+        int64_t left_blocks = blocks - block;
+        int rows = (int)((p->rows - row + left_blocks - 1) / left_blocks); /* the most equal blocks */
         finish end = {.c = p->c + row * p->c_row + column,
                       .c_row = p->c_row,
                       .bias = p->bias ? p->bias + column : NULL,
@@ -254,10 +249,11 @@ static int32_t column_of_tiles(const ra_product *p, int32_t column)
                       .second_row = p->second_row,
                       .scale = p->second ? p->scale + column : NULL,
                       .shift = p->second ? p->shift + column : NULL};
-        segments left = {.a = p->a + row * (p->blocked ? p->depth : p->a_row),
-                         .row = p->blocked ? 1 : p->a_row,
-                         .step = p->blocked ? ROWS : 1,
+        segments left = {.a = p->a + row * p->a_row,
+                         .row = p->a_row,
+                         .step = p->a_step > 0 ? p->a_step : 1,
                          .depth = p->depth,
+                         .panel_row = p->panel_row > 0 ? p->panel_row : RA_PANEL,
                          .count = p->segments > 0 ? p->segments : 1,
                          .offsets = p->segments > 0 ? p->offsets : &zero};
         set_fetch(&end, next, left.count * p->depth, block, blocks);
@@ -276,31 +272,12 @@ static void product(const ra_product *p)
         column += column_of_tiles(p, column);
 }
 
-static void pack_transposed(int64_t rows, int64_t depth, const float *source, int64_t source_row, float *packed)
-{
-    for (int64_t l = 0; l < depth; l++) {
-        const float *from = source + l * source_row;
-        float *to = packed + l * ROWS;
-        for (int64_t row = 0; row < rows; row += ROWS, from += ROWS, to += depth * ROWS) {
-            int64_t count = rows - row < ROWS ? rows - row : ROWS;
-            if (count == ROWS)
-                for (int i = 0; i < ROWS; i++)
-                    to[i] = from[i];
-            else
-                for (int64_t i = 0; i < ROWS; i++)
-                    to[i] = i < count ? from[i] : 0;
-        }
-    }
-}
-
 #define RA_TEXT(level)       #level
 #define RA_LEVEL_TEXT(level) RA_TEXT(level)
 
 const ra_micro RA_LEVELED(ra_micro) = {
     .name = RA_LEVEL_TEXT(RA_LEVEL),
     .product = product,
-    .pack_transposed = pack_transposed,
-    .rows = ROWS,
     .finish = RA_LEVELED(ra_finish),
     .lanes = RA_LANES,
     .lane_groups = RA_LEVELED(ra_lane_groups),

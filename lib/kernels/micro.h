@@ -25,8 +25,9 @@ typedef struct ra_product {
     bool add, relu;
     const float *a;
     int64_t a_row;
-    bool blocked; /* a is what pack_transposed made, without segments; a_row is not looked at */
+    int64_t a_step; /* floats to the next step of the depth; 0: one */
     const float *panels;
+    int64_t panel_row;  /* from one row of a panel to the next; 0: RA_PANEL */
     int64_t panel_step; /* floats from one panel to the next */
     const float *next;  /* the panel that will be read after the last one: fetched ahead; may be NULL */
     float *c;
@@ -85,10 +86,6 @@ typedef void ra_winograd_output(int32_t channels, const float *m, int64_t m_step
 typedef struct ra_micro {
     const char *name;
     void (*product)(const ra_product *product);
-    /* Packs a transposed left operand: source[l * source_row + i] is its element (i, l). packed: as many floats as the
-     * rows, rounded up to `rows`, times the depth. */
-    void (*pack_transposed)(int64_t rows, int64_t depth, const float *source, int64_t source_row, float *packed);
-    int32_t rows; /* of a micro-tile */
     void (*finish)(const ra_finishing *finishing);
     int32_t lanes; /* of a vector */
     void (*lane_groups)(const ra_lanes *lanes);

@@ -5,37 +5,22 @@
 
 #include "kernels/conv_forms_internal.h"
 
-/* So many rows of both operands are packed and multiplied at a time: they stay in the L2 cache, and sums are short
- * enough not to round much. */
+/* So many rows of both operands are multiplied at a time: they stay in the L2 cache, and sums are short enough not to
+ * round much. Both are read where they are, row by row: with whole rows of a micro-tile in few cache lines, packing
+ * them takes longer than it saves. */
 enum { DEPTH = 256, COLUMNS = 512 };
 
-static size_t left_floats(int64_t rows)
+size_t ra_outer_scratch(int64_t columns)
 {
-    int32_t unit = ra_micro_kernels()->rows;
-    return ra_line((size_t)(ra_div_up(rows, unit) * unit * DEPTH));
+    return columns % RA_PANEL == 0 ? 0 : (size_t)RA_PANEL * DEPTH;
 }
 
-size_t ra_outer_scratch(int64_t rows, int64_t columns)
+/* The last columns, fewer than a panel's, with zeros. */
+static void pack_rest(int64_t columns, int64_t depth, const float *b, int64_t b_row, float *packed)
 {
-    int64_t panels = ra_div_up(ra_smaller(columns, COLUMNS), RA_PANEL);
-    return left_floats(rows) + (size_t)(panels * RA_PANEL * DEPTH);
-}
-
-/* Row by row, as the rows may come from memory. */
-static void pack_panels(int64_t columns, int64_t depth, const float *b, int64_t b_row, float *packed)
-{
-    for (int64_t l = 0; l < depth; l++) {
-        const float *from = b + l * b_row;
-        float *to = packed + l * RA_PANEL;
-        for (int64_t column = 0; column < columns; column += RA_PANEL, to += depth * RA_PANEL) {
-            size_t count = (size_t)ra_smaller(RA_PANEL, columns - column);
-            if (count == RA_PANEL) {
-                memcpy(to, from + column, RA_PANEL * sizeof(float));
-                continue;
-            }
-            memcpy(to, from + column, count * sizeof(float));
-            memset(to + count, 0, (RA_PANEL - count) * sizeof(float));
-        }
+    for (int64_t l = 0; l < depth; l++, packed += RA_PANEL) {
+        memcpy(packed, b + l * b_row, (size_t)columns * sizeof(float));
+        memset(packed + columns, 0, (size_t)(RA_PANEL - columns) * sizeof(float));
     }
 }
 
@@ -43,24 +28,30 @@ void ra_outer_product(int64_t rows, int64_t columns, int64_t depth, const float 
                       int64_t b_row, float beta, float *c, int64_t c_row, float *scratch)
 {
     const ra_micro *micro = ra_micro_kernels();
-    float *left = scratch, *panels = scratch + left_floats(rows);
+    int64_t rest = columns % RA_PANEL, whole = columns - rest;
     for (int64_t l = 0; l < depth; l += DEPTH) {
-        int64_t count = ra_smaller(DEPTH, depth - l);
-        micro->pack_transposed(rows, count, a + l * a_row, a_row, left);
-        for (int64_t column = 0; column < columns; column += COLUMNS) {
-            int64_t part = ra_smaller(COLUMNS, columns - column);
-            pack_panels(part, count, b + l * b_row + column, b_row, panels);
-            ra_product product = {.rows = rows,
-                                  .depth = count,
-                                  .columns = (int32_t)part,
-                                  .add = l > 0 || beta != 0,
-                                  .a = left,
-                                  .blocked = true,
-                                  .panels = panels,
-                                  .panel_step = count * RA_PANEL,
-                                  .c = c + column,
-                                  .c_row = c_row};
+        ra_product product = {.rows = rows,
+                              .depth = ra_smaller(DEPTH, depth - l),
+                              .add = l > 0 || beta != 0,
+                              .a = a + l * a_row,
+                              .a_row = 1,
+                              .a_step = a_row,
+                              .panel_row = b_row,
+                              .panel_step = RA_PANEL,
+                              .c_row = c_row};
+        for (int64_t column = 0; column < whole; column += COLUMNS) {
+            product.columns = (int32_t)ra_smaller(COLUMNS, whole - column);
+            product.panels = b + l * b_row + column;
+            product.c = c + column;
             micro->product(&product);
         }
+        if (rest == 0)
+            continue;
+        pack_rest(rest, product.depth, b + l * b_row + whole, b_row, scratch);
+        product.columns = (int32_t)rest;
+        product.panels = scratch;
+        product.panel_row = RA_PANEL;
+        product.c = c + whole;
+        micro->product(&product);
     }
 }

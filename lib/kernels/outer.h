@@ -9,7 +9,7 @@
 #include "core/core.h"
 
 /* Floats of scratch. */
-size_t ra_outer_scratch(int64_t rows, int64_t columns);
+size_t ra_outer_scratch(int64_t columns);
 
 /* c (rows x columns, row stride c_row) = beta * c + transposed a (depth x rows, row stride a_row) * b (depth x columns,
  * row stride b_row); beta is 0 or 1. Single-threaded. */

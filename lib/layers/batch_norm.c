@@ -13,7 +13,7 @@ enum { WEIGHT, BIAS, MEAN, VARIANCE };
 
 static const ra_attribute attributes[] = {
     RA_REAL("epsilon", 1e-5, 0, 1),
-    RA_REAL("momentum", 0.1, 0, 1),
+    {"momentum", RESATTN_ATTRIBUTE_REAL, 0.1, 0, 1, RA_ATTRIBUTE_MUTABLE},
     {"frozen", RESATTN_ATTRIBUTE_INT, 0, 0, 1, RA_ATTRIBUTE_MUTABLE},
 };
 
@@ -133,7 +133,8 @@ static void statistics_of_channels(void *data, int64_t begin, int64_t end)
 {
     const norm_job *job = data;
     const resattn_layer *layer = job->op->layer;
-    double count = (double)job->pixels, momentum = ra_real(layer, MOMENTUM);
+    double count = (double)job->pixels, step = job->run->statistics_step;
+    double momentum = step > 0 ? step : ra_real(layer, MOMENTUM);
     double *mean = (double *)job->run->saved, *inverse = mean + job->c;
     add_parts(job, begin, end);
     for (int64_t j = begin; j < end; j++) {

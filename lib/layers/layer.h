@@ -194,6 +194,7 @@ typedef struct ra_run {
     float *const *din;      /* NULL where nobody wants it */
     const bool *accumulate; /* din[i] already holds a part: add to it */
     bool accumulate_params;
+    double statistics_step; /* forward: how far to move running statistics, 0: as the layer's momentum says */
     void *saved; /* the op's saved bytes: written by forward, read by backward */
     void *work;  /* the op's work bytes, aligned, contents undefined */
     uint64_t key; /* of random numbers: differs from step to step, the same in forward and backward of one step */

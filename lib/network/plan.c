@@ -89,6 +89,16 @@ resattn_status resattn_plan_want_input_gradient(resattn_plan *plan)
     return RESATTN_OK;
 }
 
+resattn_status resattn_plan_set_recomputation(resattn_plan *plan, int32_t on)
+{
+    if (!plan || (on != 0 && on != 1))
+        return ra_fail(RESATTN_INVALID_ARGUMENT, plan ? "recomputation is %d, expected 0 or 1" : "recomputation: the plan is NULL", on);
+    if (plan->purpose != RESATTN_TRAINING)
+        return ra_fail(RESATTN_WRONG_STATE, "recomputation: the plan is for inference");
+    plan->recompute = on;
+    return RESATTN_OK;
+}
+
 static bool add_output(const resattn_plan *plan, ra_shape shape, size_t *bytes)
 {
     size_t output = sizeof(float);
@@ -119,6 +129,7 @@ ra_program *ra_plan_program(const resattn_plan *plan)
     for (int32_t i = 0; i < plan->output_count; i++)
         program->values[plan->outputs[i].value].kept = true;
     program->input_gradient = plan->input_gradient;
+    program->recompute = plan->recompute;
     program->mode = plan->mode;
     program->choose = ra_constants_choose;
     program->choose_data = plan->network;

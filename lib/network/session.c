@@ -33,6 +33,7 @@ struct resattn_session {
     double *seconds; /* of each operation, where profiling is on */
     session_state state;
     bool accumulate;
+    int64_t batches; /* in the mean of statistics, the last forward pass included; -1: running statistics */
     int64_t steps; /* forward passes done */
     uint64_t key;  /* of the random bits of the last one, which backward draws again */
     session_output *outputs; /* the network's own first */
@@ -154,6 +155,7 @@ resattn_session *resattn_session_new(resattn_plan *plan)
     session->network = resattn_network_ref(network);
     session->purpose = plan->purpose;
     session->batch = plan->batch;
+    session->batches = -1;
     if (set_up(session, plan) && ra_gemm_warm_up(network->context) == RESATTN_OK)
         return session;
     resattn_session_free(session);
@@ -181,6 +183,18 @@ void resattn_session_free(resattn_session *session)
 ra_program *ra_session_program(const resattn_session *session) { return session->program; }
 
 double **ra_session_seconds(resattn_session *session) { return &session->seconds; }
+
+resattn_status resattn_session_set_statistics(resattn_session *session, resattn_statistics statistics)
+{
+    if (!session)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "set statistics: the session is NULL");
+    if (statistics != RESATTN_STATISTICS_RUNNING && statistics != RESATTN_STATISTICS_MEAN)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "set statistics: %d, expected running (1) or mean (2)", (int)statistics);
+    if (session->purpose != RESATTN_TRAINING)
+        return ra_fail(RESATTN_WRONG_STATE, "set statistics: the session is for inference, it changes none");
+    session->batches = statistics == RESATTN_STATISTICS_MEAN ? 0 : -1;
+    return RESATTN_OK;
+}
 
 /* More would not be exact in a double, and leave no room to count on. */
 static const int64_t most_steps = INT64_C(1) << 53;
@@ -234,6 +248,7 @@ static ra_execution new_execution(resattn_session *session)
                           .key = session->key,
                           .input = ra_value_data(session->program, session->arena, 0),
                           .accumulate_params = session->accumulate,
+                          .statistics_step = session->batches > 0 ? 1 / (double)session->batches : 0,
                           .seconds = session->seconds};
 }
 
@@ -286,6 +301,7 @@ resattn_status resattn_session_forward(resattn_session *session, const resattn_t
     if (!(training ? ra_network_take : ra_network_share)(session->network, training ? "training" : "inference"))
         return resattn_last_status();
     session->n = (int32_t)input->shape[0];
+    session->batches += session->batches >= 0;
     session->key = ra_random_bits(session->network->context->seed, (uint64_t)++session->steps);
     if (session->seconds)
         memset(session->seconds, 0, (size_t)session->program->node_count * sizeof *session->seconds);

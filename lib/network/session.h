@@ -17,7 +17,7 @@ struct resattn_plan {
     ra_program *program; /* as lowered: to look up names and shapes, never run */
     ra_name *outputs;    /* asked for; the names are the layers' own */
     int32_t output_count, output_capacity;
-    bool input_gradient;
+    bool input_gradient, recompute;
     ra_conv_mode mode; /* inference */
 };
 

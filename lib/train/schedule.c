@@ -11,7 +11,7 @@ struct resattn_schedule {
     double (*at)(const resattn_schedule *schedule, int64_t step);
     double rate, factor, floor;
     double rise; /* steps of the first, rising part; a fraction is possible */
-    int64_t steps;
+    int64_t steps, warm_up;
     int64_t *milestones; /* behind the schedule, in the same piece of memory */
     int32_t count;
 };
@@ -149,6 +149,17 @@ resattn_schedule *resattn_one_cycle_schedule_new(resattn_context *context, doubl
     return schedule;
 }
 
+resattn_status resattn_schedule_set_warm_up(resattn_schedule *schedule, int64_t steps)
+{
+    if (!schedule)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "schedule: schedule is NULL");
+    if (steps < 0 || steps > most_steps)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "schedule: a warm-up of %lld steps, expected 0 to %lld",
+                       (long long)steps, (long long)most_steps);
+    schedule->warm_up = steps;
+    return RESATTN_OK;
+}
+
 void resattn_schedule_free(resattn_schedule *schedule)
 {
     if (!schedule)
@@ -162,5 +173,6 @@ double resattn_schedule_rate(const resattn_schedule *schedule, int64_t step)
 {
     if (!schedule || step < 0)
         return NAN;
-    return schedule->at(schedule, step < schedule->steps ? step : schedule->steps);
+    double rate = schedule->at(schedule, step < schedule->steps ? step : schedule->steps);
+    return step < schedule->warm_up ? rate * ((double)step / (double)schedule->warm_up) : rate;
 }

@@ -21,7 +21,8 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-PEERS = {"ort": "ONNX Runtime", "torch": "PyTorch"}
+# PyTorch trains its images channels-last, as it is fastest, and once more in the layout that it has by default.
+PEERS = {"ort": "ONNX Runtime", "torch": "PyTorch", "torch-default": "PyTorch, default layout"}
 # What is timed without --network: network, size, threads, batch.
 ROWS = [
     ("attention-56", 224, 1, 1),
@@ -37,7 +38,7 @@ ROWS = [
     ("attention-92-cifar", 32, 2, 64),
 ]
 # The same with --train.
-TRAINING_ROWS = [("attention-56", 224, 2, 8)]
+TRAINING_ROWS = [("attention-56", 224, 2, 8), ("attention-92-cifar", 32, 2, 64)]
 # Logits may differ by so much of the largest one: the bound of test/compare_vectors.py.
 LOGITS = 2e-4
 SEED = "peers"
@@ -98,10 +99,8 @@ class Ours:
 
 
 class Torch:
-    title = PEERS["torch"]
-
-    def __init__(self, python, folder, train):
-        self.python, self.folder, self.way = python, folder, "train" if train else "time"
+    def __init__(self, name, python, folder, way):
+        self.title, self.python, self.folder, self.way = PEERS[name], python, folder, way
 
     def call(self, command, *options):
         return run(self.python, "-B", HERE / "torch_peer.py", command, *options)
@@ -171,9 +170,10 @@ def read_floats(path):
 
 def find_peers(arguments, folder):
     """Those that work here, with their versions; says why the others do not."""
-    torch = Torch(arguments.python, folder, arguments.train)
+    torch = Torch("torch", arguments.python, folder, "train" if arguments.train else "time")
+    default = Torch("torch-default", arguments.python, folder, "train-default")
     found = {}
-    for name, peer in [("torch", torch), ("ort", Ort(arguments.ort_module, torch, folder))]:
+    for name, peer in [("torch", torch), ("torch-default", default), ("ort", Ort(arguments.ort_module, torch, folder))]:
         if name == "torch" or name in arguments.peers:
             try:
                 found[name] = (peer, peer.version())
@@ -327,9 +327,11 @@ def parse():
     arguments = parser.parse_args()
     if arguments.rounds < 1:
         parser.error(f"--rounds is {arguments.rounds}, expected at least 1")
-    if arguments.train and "ort" in (arguments.peers or []):
-        parser.error(f"--train: {PEERS['ort']} does not train")
-    arguments.peers = arguments.peers or (["torch"] if arguments.train else list(PEERS))
+    able = ["torch", "torch-default"] if arguments.train else ["ort", "torch"]
+    for name in arguments.peers or []:
+        if name not in able:
+            parser.error(f"{name} is not among the peers {'with' if arguments.train else 'without'} --train")
+    arguments.peers = arguments.peers or able
     if not arguments.vectors:
         arguments.vectors = arguments.tool.resolve().parent.parent / "test" / "reference_vectors"
     return arguments

@@ -126,11 +126,11 @@ def measure(arguments):
     print_median(arguments, lambda: run_once(network, images))
 
 
-def train(arguments):
+def train(arguments, layout=torch.channels_last):
     """The same for training steps as `resattn bench --train` makes them."""
     network, document = open_network(arguments)
-    network = network.train().to(memory_format=torch.channels_last)
-    images = (4 * torch.rand(shape_of(arguments, document)) - 2).contiguous(memory_format=torch.channels_last)
+    network = network.train().to(memory_format=layout)
+    images = (4 * torch.rand(shape_of(arguments, document)) - 2).contiguous(memory_format=layout)
     labels = torch.randint(document["out_channels"], [arguments.batch])
     sgd = torch.optim.SGD(network.parameters(), 1e-4, momentum=0.9, nesterov=True, weight_decay=1e-4)
 
@@ -139,6 +139,10 @@ def train(arguments):
         torch.nn.functional.cross_entropy(network(images), labels).backward()
         sgd.step()
     print_median(arguments, step)
+
+
+def train_default(arguments):
+    train(arguments, torch.contiguous_format)
 
 
 def main():
@@ -155,7 +159,7 @@ def main():
     parser.add_argument("--onnx", help="export: the file to write")
     parser.add_argument("--dynamic", action="store_true", help="export: for batches of any size")
     commands = {"version": lambda _: print(torch.__version__), "logits": logits, "export": export, "time": measure,
-                "train": train}
+                "train": train, "train-default": train_default}
     parser.add_argument("command", choices=commands)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Checkpoints that are damaged, hostile, or of another training: all are refused with a message, and nothing is
+ * changed.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "blob_common.h"
+#include "checkpoint_common.h"
+
+enum { KIND = 7 }; /* AdamW with an average and all settings */
+
+static training saved_training, target;
+static bytes saved, before;
+
+/* What restores has a state of its own, to see that it stays. */
+static void set_up(void)
+{
+    context = resattn_context_new(1);
+    saved_training = new_training(KIND);
+    do_steps(&saved_training, 0, 2);
+    saved = checkpoint_of(&saved_training);
+    target = new_training(KIND);
+    do_steps(&target, 0, 1);
+    before = checkpoint_of(&target);
+}
+
+static void tear_down(void)
+{
+    bytes after = checkpoint_of(&target);
+    expect_same(&after, &before);
+    free(after.data);
+    free(before.data);
+    free(saved.data);
+    free_training(&target);
+    free_training(&saved_training);
+    resattn_context_unref(context);
+}
+
+static void expect_refused(const training *t, const void *data, size_t size, resattn_status status, const char *words)
+{
+    ck_assert_int_eq(restore_bytes(t, data, size), status);
+    test_expect_error(status, words);
+}
+
+START_TEST(every_truncation)
+{
+    for (size_t i = 0; i < saved.size; i++) {
+        void *copy = malloc(i ? i : 1);
+        memcpy(copy, saved.data, i);
+        expect_refused(&target, copy, i, RESATTN_BAD_FORMAT, "truncated");
+        free(copy);
+    }
+    unsigned char *longer = calloc(saved.size + 1, 1);
+    memcpy(longer, saved.data, saved.size);
+    expect_refused(&target, longer, saved.size + 1, RESATTN_BAD_FORMAT, "follows");
+    free(longer);
+}
+END_TEST
+
+START_TEST(every_flipped_bit)
+{
+    for (size_t i = 0; i < saved.size * 8; i++) {
+        saved.data[i / 8] ^= (unsigned char)(1 << i % 8);
+        ck_assert_msg(restore_bytes(&target, saved.data, saved.size) == RESATTN_BAD_FORMAT, "bit %zu: %s", i,
+                      resattn_last_error());
+        resattn_network *network = resattn_network_load_buffer(context, saved.data, saved.size);
+        ck_assert_msg(!network, "bit %zu", i);
+        ck_assert_int_gt((int)strlen(resattn_last_error()), 10);
+        saved.data[i / 8] ^= (unsigned char)(1 << i % 8);
+    }
+}
+END_TEST
+
+/* ---- content that is wrong behind a right checksum ---- */
+
+static blob *parts;
+
+static void split(void)
+{
+    set_up();
+    parts = malloc(sizeof *parts);
+    blob_split(parts, saved.data, saved.size);
+}
+
+static void unsplit(void)
+{
+    free(parts);
+    tear_down();
+}
+
+static void parts_refused(resattn_status status, const char *words)
+{
+    size_t size;
+    unsigned char *joined = blob_join(parts, &size);
+    expect_refused(&target, joined, size, status, words);
+    free(joined);
+}
+
+/* Changes `count` bytes of the first chunk of a type, checks that it is refused, and changes them back. */
+static void patch(const char *type, size_t at, uint64_t value, int count, resattn_status status, const char *words)
+{
+    blob_chunk *c = &parts->chunks[blob_find(parts, type)], as_it_was = *c;
+    blob_store(c->payload + at, value, count);
+    parts_refused(status, words);
+    *c = as_it_was;
+}
+
+static const uint64_t nan_bits = UINT64_C(0x7FF8000000000000), minus_one = UINT64_C(0xBFF0000000000000);
+
+START_TEST(states)
+{
+    /* layout 4, "adamw" 6, storage 1, norm 8, average 1, decay 8, count 4, settings, count 4, parameters of 32 bytes */
+    const blob_chunk *c = &parts->chunks[blob_find(parts, "trai")];
+    size_t rate = 32, own = c->size - 5 * 32;
+    patch("trai", 0, 2, 4, RESATTN_UNSUPPORTED, "layout 2, this library reads 1");
+    patch("trai", 4, 'A', 1, RESATTN_INVALID_ARGUMENT, "a training with Adamw, the optimizer is adamw");
+    patch("trai", 4, 0xFF, 1, RESATTN_BAD_FORMAT, "UTF-8");
+    patch("trai", 10, 4, 1, RESATTN_BAD_FORMAT, "number type is 4");
+    patch("trai", 19, 2, 1, RESATTN_BAD_FORMAT, "2 averages");
+    patch("trai", 19, 0, 1, RESATTN_NOT_FOUND, "holds no average");
+    patch("trai", 20, UINT64_C(0x3FF0000000000000), 8, RESATTN_BAD_FORMAT, "decay 1");
+    patch("trai", 20, nan_bits, 8, RESATTN_BAD_FORMAT, "decay nan");
+    patch("trai", 28, UINT32_MAX, 4, RESATTN_UNSUPPORTED, "of adamw is unknown");
+    patch("trai", 28, 1, 4, RESATTN_SHAPE_MISMATCH, "trained parameters, the network has 5");
+    patch("trai", rate, 'R', 1, RESATTN_UNSUPPORTED, "'Rate' of adamw is unknown");
+    patch("trai", rate + 5, nan_bits, 8, RESATTN_BAD_FORMAT, "rate is nan");
+    patch("trai", rate + 5, minus_one, 8, RESATTN_BAD_FORMAT, "rate is -1");
+    patch("trai", own - 4, 4, 4, RESATTN_SHAPE_MISMATCH, "of 4 trained parameters, the network has 5");
+    patch("trai", own - 4, UINT32_MAX, 4, RESATTN_SHAPE_MISMATCH, "of 4294967295 trained");
+    patch("trai", own, UINT64_MAX, 8, RESATTN_BAD_FORMAT, "stem.weight after 18446744073709551615 steps");
+    patch("trai", own + 8, minus_one, 8, RESATTN_BAD_FORMAT, "a factor of stem.weight is -1");
+    patch("trai", own + 8, nan_bits, 8, RESATTN_BAD_FORMAT, "a factor of stem.weight is nan");
+    patch("trai", own + 16, 3, 4, RESATTN_BAD_FORMAT, "stem.weight was given for a path of 3 bytes");
+    patch("trai", own + 16, UINT32_MAX, 4, RESATTN_BAD_FORMAT, "path of 4294967295 bytes");
+}
+END_TEST
+
+START_TEST(chunks_of_states)
+{
+    blob whole = *parts;
+    int state = blob_find(parts, "trai");
+    for (int i = state; i < whole.count - 1; i++) {
+        *parts = whole;
+        const blob_chunk copy = whole.chunks[i];
+        blob_insert(parts, i + 1, copy.type, copy.payload, copy.size);
+        parts_refused(RESATTN_BAD_FORMAT, "twice");
+        *parts = whole;
+        blob_remove(parts, i);
+        if (i == state)
+            parts_refused(RESATTN_BAD_FORMAT, "does not tell of");
+        else
+            parts_refused(RESATTN_SHAPE_MISMATCH, "the network has the parameter");
+        *parts = whole;
+        blob_chunk *c = &parts->chunks[i];
+        c->payload[c->size++] = 0;
+        parts_refused(RESATTN_BAD_FORMAT, i == state ? "belong to nothing" : "follow");
+        for (c->size -= 2;; c->size = c->size * 7 / 8) {
+            parts_refused(RESATTN_BAD_FORMAT, "");
+            if (c->size == 0)
+                break;
+        }
+    }
+    *parts = whole;
+    blob_insert(parts, 1, "ABCD", "abc", 3);
+    parts_refused(RESATTN_UNSUPPORTED, "chunk ABCD");
+}
+END_TEST
+
+START_TEST(moments_and_averages)
+{
+    for (int i = 0; i < 2; i++) {
+        const char *type = i ? "aver" : "mome";
+        size_t at = i ? 0 : 1; /* behind the state's number */
+        patch(type, at, 4, 1, RESATTN_UNSUPPORTED, "element type 4");
+        patch(type, at, 2, 1, RESATTN_BAD_FORMAT, "element type 2, expected 1");
+        patch(type, at + 1, 7, 1, RESATTN_UNSUPPORTED, "encoding 7");
+        patch(type, at + 2, 5, 1, RESATTN_BAD_FORMAT, "rank 5");
+        patch(type, at + 4, 8, 8, RESATTN_SHAPE_MISMATCH,
+              "stem.weight: shape 8x2x3x3 in the file, 4x2x3x3 in the tree");
+        patch(type, at + 4, UINT64_MAX, 8, RESATTN_SHAPE_MISMATCH, "shape");
+        patch(type, at + 36, 'S', 1, RESATTN_SHAPE_MISMATCH, "the parameter Stem.weight, this one has none");
+        patch(type, at + 48, 0, 2, RESATTN_BAD_FORMAT, "stem.weight: damaged: zlib");
+    }
+    patch("mome", 0, 2, 1, RESATTN_BAD_FORMAT, "a state of stem.weight, which");
+    patch("mome", 0, 1, 1, RESATTN_BAD_FORMAT, "twice");
+    patch("mome", 0, 255, 1, RESATTN_BAD_FORMAT, "a state of stem.weight, which");
+}
+END_TEST
+
+/* ---- other trainings ---- */
+
+START_TEST(another_training)
+{
+    training sgd = new_training(6), plain = new_training(5);
+    expect_refused(&sgd, saved.data, saved.size, RESATTN_INVALID_ARGUMENT, "training with adamw, the optimizer is sgd");
+    ck_assert_int_eq(restore_bytes(&plain, saved.data, saved.size), RESATTN_OK); /* leaves the average alone */
+    bytes without = checkpoint_of(&plain);
+    expect_refused(&target, without.data, without.size, RESATTN_NOT_FOUND, "holds no average");
+    void *model;
+    size_t size;
+    save(saved_training.network, 6, &model, &size);
+    expect_refused(&target, model, size, RESATTN_NOT_FOUND, "no state of a training");
+    resattn_network *other = full_network(context);
+    training different = {.optimizer = resattn_adamw_new(other, 1)};
+    expect_refused(&different, saved.data, saved.size, RESATTN_SHAPE_MISMATCH, "trained parameters, the network has");
+    resattn_buffer_free(context, model);
+    resattn_optimizer_free(different.optimizer);
+    resattn_network_unref(other);
+    free(without.data);
+    free_training(&sgd);
+    free_training(&plain);
+}
+END_TEST
+
+static int32_t refuse_bytes(void *user, const void *from, size_t size)
+{
+    (void)user, (void)from, (void)size;
+    return 5;
+}
+
+static int64_t fail_to_read(void *user, void *to, size_t size)
+{
+    (void)user, (void)to, (void)size;
+    return -3;
+}
+
+START_TEST(wrong_use)
+{
+    bytes none = {0};
+    training other = new_training(3);
+    resattn_optimizer *optimizer = target.optimizer;
+    resattn_average *average = target.average;
+    resattn_checkpoint_save(optimizer, other.average, "/nowhere/never.resattn", 6);
+    test_expect_error(RESATTN_INVALID_ARGUMENT, "average is of another network");
+    resattn_checkpoint_restore_stream(optimizer, other.average, get_bytes, &none);
+    test_expect_error(RESATTN_INVALID_ARGUMENT, "average is of another network");
+    resattn_checkpoint_save(optimizer, average, NULL, 6);
+    test_expect_error(RESATTN_INVALID_ARGUMENT, "path is NULL");
+    resattn_checkpoint_save_stream(optimizer, average, 6, NULL, NULL);
+    test_expect_error(RESATTN_INVALID_ARGUMENT, "callback is NULL");
+    resattn_checkpoint_restore(optimizer, average, NULL);
+    test_expect_error(RESATTN_INVALID_ARGUMENT, "path is NULL");
+    resattn_checkpoint_restore_stream(optimizer, average, NULL, NULL);
+    test_expect_error(RESATTN_INVALID_ARGUMENT, "callback is NULL");
+    resattn_checkpoint_save_stream(optimizer, average, 10, put_bytes, &none);
+    test_expect_error(RESATTN_INVALID_ARGUMENT, "level is 10");
+    resattn_checkpoint_save(optimizer, average, "/nowhere/never.resattn", 6);
+    test_expect_error(RESATTN_IO_ERROR, "/nowhere/never.resattn");
+    resattn_checkpoint_restore(optimizer, average, "/nowhere/never.resattn");
+    test_expect_error(RESATTN_NOT_FOUND, "/nowhere/never.resattn");
+    resattn_checkpoint_save_stream(optimizer, average, 6, refuse_bytes, NULL);
+    test_expect_error(RESATTN_IO_ERROR, "failed with 5");
+    resattn_checkpoint_restore_stream(optimizer, average, fail_to_read, NULL);
+    test_expect_error(RESATTN_IO_ERROR, "failed with -3");
+    ck_assert_int_eq(resattn_average_swap(average), RESATTN_OK);
+    resattn_checkpoint_save_stream(optimizer, average, 6, put_bytes, &none);
+    test_expect_error(RESATTN_WRONG_STATE, "swapped back first");
+    expect_refused(&target, saved.data, saved.size, RESATTN_WRONG_STATE, "swapped back first");
+    ck_assert_int_eq(resattn_average_swap(average), RESATTN_OK);
+    ck_assert_uint_eq(none.size, 0);
+    free_training(&other);
+}
+END_TEST
+
+static Suite *damage_suite(void)
+{
+    Suite *suite = suite_create("checkpoint damage");
+    TCase *whole = tcase_create("whole"), *mended = tcase_create("mended");
+    tcase_set_timeout(whole, 240);
+    tcase_add_checked_fixture(whole, set_up, tear_down);
+    tcase_add_test(whole, every_truncation);
+    tcase_add_test(whole, every_flipped_bit);
+    tcase_add_test(whole, another_training);
+    tcase_add_test(whole, wrong_use);
+    suite_add_tcase(suite, whole);
+    tcase_add_checked_fixture(mended, split, unsplit);
+    tcase_add_test(mended, states);
+    tcase_add_test(mended, chunks_of_states);
+    tcase_add_test(mended, moments_and_averages);
+    suite_add_tcase(suite, mended);
+    return suite;
+}
+
+int main(void)
+{
+    return test_run(damage_suite());
+}
