@@ -298,7 +298,9 @@ class Settings(unittest.TestCase):
                                  ((*model, "--set", "learning=fast"), "expected residual (1), naive (2)"),
                                  ((*model, "--set", "learning=3"), "--set learning=3"),
                                  ((*model, "--set", "speed=3"), "speed"), ((*SHORT, "--data", "absent"), "absent"),
-                                 ((*SHORT, "--model", "resnet-20-cifar", "--mask-targets", "1"), "attention modules"),
+                                 ((*SHORT, "--mask-targets", "1"), "know where their objects are"),
+                                 (("--model", "resnet-20-cifar", "--data", "shapes", "--mask-targets", "1"),
+                                  "attention modules"),
                                  ((*SHORT, "--log", "absent/x.csv"), "absent/x.csv: cannot be written"),
                                  ((*SHORT, "--rate", "100", "--momentum", "0", "--schedule", "step"),
                                   "expected finite numbers")]:
@@ -385,8 +387,8 @@ class Choices(unittest.TestCase):
         self.assertEqual(data_of("every.resattn"), data_of("again.resattn"))
         self.assertGreater(min(float(row["mask_loss"]) for row in rows("every.csv")), 0)
         self.assertIn("float16", tool.run("info", "every.resattn")[0])
-        plain = [option for option in options if option not in ("--label-noise", "0.3")]
-        train(*plain, "--colour", "0.3", "--log", "plain.csv", "--out", "plain.resattn")
+        plain = [*options, "--label-noise", "0"]
+        train(*plain, "--log", "plain.csv", "--out", "plain.resattn")
         self.assertNotEqual(rows("plain.csv"), rows("every.csv"))
 
     def test_curves(self):

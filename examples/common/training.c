@@ -20,8 +20,13 @@ static resattn_schedule *new_schedule(resattn_context *context, const struct tra
     switch (settings->schedule) {
     case TRAINING_COSINE:
         return resattn_cosine_schedule_new(context, settings->rate, 0, usual ? steps / 20 : warm_up, steps);
-    case TRAINING_STEP:
-        return resattn_step_schedule_new(context, settings->rate, 0.1, milestones, 2);
+    case TRAINING_STEP: {
+        resattn_schedule *schedule = resattn_step_schedule_new(context, settings->rate, 0.1, milestones, 2);
+        if (!schedule || resattn_schedule_set_warm_up(schedule, warm_up) == RESATTN_OK)
+            return schedule;
+        resattn_schedule_free(schedule);
+        return NULL;
+    }
     default:
         return resattn_one_cycle_schedule_new(context, settings->rate, usual ? 0.3 : settings->warm_up, steps);
     }

@@ -2,8 +2,6 @@
 /*
  * resattn train: batch norms for the averaged weights.
  */
-#include <stdlib.h>
-
 #include "errors.h"
 #include "loader.h"
 #include "train.h"
@@ -22,47 +20,6 @@ static int run(struct training *training, struct loader *loader)
     return got;
 }
 
-static int64_t count_statistics(resattn_network *network)
-{
-    int64_t count = 0;
-    for (int32_t i = 0; i < resattn_network_parameter_count(network); i++)
-        if (resattn_network_parameter_kind(network, i) == RESATTN_PARAMETER_STATISTIC)
-            count += resattn_tensor_elements(resattn_network_parameter(network, i));
-    return count;
-}
-
-/* Reads all statistics of the network into `values`, or writes them. */
-static int move_statistics(resattn_network *network, float *values, int write)
-{
-    for (int32_t i = 0; i < resattn_network_parameter_count(network); i++) {
-        resattn_tensor *tensor = resattn_network_parameter(network, i);
-        int64_t count = resattn_tensor_elements(tensor);
-        if (resattn_network_parameter_kind(network, i) != RESATTN_PARAMETER_STATISTIC)
-            continue;
-        if (write ? resattn_tensor_write(tensor, RESATTN_CHANNELS_FIRST, values, count)
-                  : resattn_tensor_read(tensor, RESATTN_CHANNELS_FIRST, values, count))
-            return complain_library();
-        values += count;
-    }
-    return 0;
-}
-
-/* An estimate that was broken off leaves statistics that no run without a break would have begun from: it always begins
- * from those of the network's own weights. */
-static int swap_in(struct training *training)
-{
-    resattn_network *network = resattn_session_network(training->session);
-    int64_t count = count_statistics(network);
-    float *values = calloc((size_t)count + 1, sizeof *values);
-    int result = values ? move_statistics(network, values, 0) : complain("no memory for statistics");
-    if (!result && resattn_average_swap(training->average))
-        result = complain_library();
-    if (!result && move_statistics(network, values, 1))
-        result = resattn_average_swap(training->average) ? complain_library() : -1;
-    free(values);
-    return result;
-}
-
 int train_enter_average(struct training *training, const struct train_data *data, int32_t batches)
 {
     const struct training_settings *settings = &training->settings;
@@ -79,13 +36,17 @@ int train_enter_average(struct training *training, const struct train_data *data
     int64_t step = resattn_session_step(training->session);
     if (!training->average)
         return 0;
-    if (swap_in(training))
-        return -1;
+    if (resattn_average_swap(training->average))
+        return complain_library();
+    /* A plain mean does not depend on the statistics before, which a run that was broken off may have left. */
+    if (resattn_session_set_statistics(training->session, RESATTN_STATISTICS_MEAN))
+        return complain_library();
     struct loader *loader =
         loader_open(resattn_network_context(resattn_session_network(training->session)), data->training, &wanted);
     int result = loader ? run(training, loader) : -1;
     loader_close(loader);
-    if (resattn_session_set_step(training->session, step)) /* dropout goes on as if nothing had been in between */
+    if (resattn_session_set_statistics(training->session, RESATTN_STATISTICS_RUNNING) ||
+        resattn_session_set_step(training->session, step)) /* dropout goes on as if nothing had been in between */
         result = complain_library();
     return result && train_leave_average(training) ? -1 : result;
 }
