@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "training.h"
+
 enum { BAR_WIDTH = 24 };
 
 static const double terminal_interval = 0.1, line_interval = 10; /* seconds */
@@ -20,19 +22,14 @@ double seconds_now(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-void progress_start(struct progress *progress, int32_t epochs, int64_t images_an_epoch)
+void progress_start(struct progress *progress, int32_t epochs, int64_t images_an_epoch, int64_t done)
 {
     memset(progress, 0, sizeof *progress);
     progress->epochs = epochs;
     progress->images_an_epoch = images_an_epoch;
+    progress->done = progress->before = done;
     progress->terminal = isatty(STDERR_FILENO);
     progress->started = progress->shown = seconds_now();
-}
-
-void progress_epoch(struct progress *progress)
-{
-    progress->loss = 0;
-    progress->images = progress->correct = 0;
 }
 
 static void show_bar(const struct progress *progress)
@@ -45,35 +42,58 @@ static void show_bar(const struct progress *progress)
     fprintf(stderr, "[%s] ", bar);
 }
 
+/* As in "1:02:03" or "45 s". */
+static void show_time(double seconds)
+{
+    long whole = (long)(seconds + 0.5);
+    if (whole < 100)
+        fprintf(stderr, "%ld s left", whole);
+    else
+        fprintf(stderr, "%ld:%02ld:%02ld left", whole / 3600, whole / 60 % 60, whole % 60);
+}
+
 static void show(const struct progress *progress, int32_t epoch, double now)
 {
-    int64_t done = epoch * progress->images_an_epoch + progress->images;
-    int64_t left = progress->epochs * progress->images_an_epoch - done;
-    double rate = (double)done / (now - progress->started + 1e-9);
+    int64_t left = progress->epochs * progress->images_an_epoch - progress->done;
+    double speed = (double)(progress->done - progress->before) / (now - progress->started + 1e-9);
     double images = (double)progress->images;
     if (progress->terminal)
         fputc('\r', stderr);
     fprintf(stderr, "epoch %2d/%d  ", (int)epoch + 1, (int)progress->epochs);
     if (progress->terminal)
         show_bar(progress);
-    fprintf(stderr, "loss %.3f  accuracy %5.1f %%  %5.0f images/s  %4.0f s left", progress->loss / images,
-            100 * (double)progress->correct / images, rate, (double)left / rate);
+    fprintf(stderr, "loss %.3f  accuracy %5.1f %%  rate %-9.3g %5.0f images/s  ", progress->loss / images,
+            100 * (double)progress->correct / images, progress->rate, speed);
+    show_time((double)left / speed);
     /* Spaces cover what a longer line may have left. */
     fputs(progress->terminal ? "   " : "\n", stderr);
 }
 
-void progress_step(struct progress *progress, int32_t epoch, int32_t images, double loss, int32_t correct)
+void progress_step(struct progress *progress, const struct training_result *step)
 {
-    progress->loss += loss * images;
-    progress->images += images;
-    progress->correct += correct;
+    if (progress->images >= progress->images_an_epoch) {
+        progress->loss = 0;
+        progress->images = progress->correct = 0;
+    }
+    progress->loss += step->loss * step->images;
+    progress->images += step->images;
+    progress->correct += step->correct;
+    progress->done += step->images;
+    progress->rate = step->rate;
     double now = seconds_now();
     int end = progress->images >= progress->images_an_epoch;
     if (!end && now - progress->shown < (progress->terminal ? terminal_interval : line_interval))
         return;
     progress->shown = now;
-    show(progress, epoch, now);
+    show(progress, step->epoch, now);
     if (end && progress->terminal)
         fputc('\n', stderr);
     fflush(stderr);
+}
+
+void progress_pause(struct progress *progress)
+{
+    int whole = progress->images >= progress->images_an_epoch || progress->images == 0;
+    if (progress->terminal && !whole && progress->shown > progress->started)
+        fputc('\n', stderr);
 }

@@ -7,25 +7,30 @@
 
 #include <stdint.h>
 
+struct training_result;
+
 struct progress {
     int32_t epochs;
     int64_t images_an_epoch;
+    int64_t done, before; /* images, in all, and by an earlier run */
     int terminal;
     double started, shown; /* seconds */
     /* sums over the epoch so far */
     double loss;
     int64_t images, correct;
+    double rate; /* of learning */
 };
 
 /* Seconds of a clock that never goes back. */
 double seconds_now(void);
 
-void progress_start(struct progress *progress, int32_t epochs, int64_t images_an_epoch);
+/* `done`: the images that an earlier run has gone through. Its sums over a begun epoch may be put in afterwards. */
+void progress_start(struct progress *progress, int32_t epochs, int64_t images_an_epoch, int64_t done);
 
-/* Before each epoch. */
-void progress_epoch(struct progress *progress);
+/* After each step. */
+void progress_step(struct progress *progress, const struct training_result *step);
 
-/* After each step: `loss` is the mean over the step's images. `epoch` counts from 0. */
-void progress_step(struct progress *progress, int32_t epoch, int32_t images, double loss, int32_t correct);
+/* Ends an unfinished line, so that another message can be printed. */
+void progress_pause(struct progress *progress);
 
 #endif

@@ -3,82 +3,17 @@
  * resattn attend: the sheet, drawn by cairo. At the left the picture; beside it a column for each attention module and
  * a row for each of its maps. More modules than COLUMNS go on below.
  */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-#include <cairo.h>
 
 #include "attend.h"
 #include "colour_map.h"
+#include "drawing.h"
 #include "errors.h"
-#include "json.h"
 
-enum { COLUMNS = 6, MARGIN = 28, GAP = 20, HEADER = 58, CAPTION = 40, BAR = 40, FOOTER = 24, TEXT = 256, MOST = 32767 };
-
-static const double ink[3] = {0.12, 0.13, 0.16}, faint[3] = {0.42, 0.44, 0.48};
-
-enum weight { PLAIN, BOLD };
-enum place { LEFT, MIDDLE, RIGHT };
-
-/* ---- text ---- */
-
-/* Copies a text, with '?' for what cairo would refuse, which is what is not UTF-8, and for control characters. */
-static void copy_text(char target[TEXT], const char *text)
-{
-    size_t used = 0;
-    for (const unsigned char *at = (const unsigned char *)text; *at;) {
-        int bytes = utf8_character(at);
-        if (used + (bytes > 0 ? (size_t)bytes : 1) >= TEXT)
-            break;
-        if (bytes == 0 || *at < ' ')
-            target[used++] = '?';
-        for (int i = 0; i < bytes && *at >= ' '; i++)
-            target[used++] = (char)at[i];
-        at += bytes > 0 ? bytes : 1;
-    }
-    target[used] = '\0';
-}
-
-static double width_of(cairo_t *cairo, const char *text)
-{
-    cairo_text_extents_t extents;
-    cairo_text_extents(cairo, text, &extents);
-    return extents.x_advance;
-}
-
-/* Takes characters off the end until the text, with dots in their place, is narrow enough. */
-static void fit_text(cairo_t *cairo, char text[TEXT + 4], double width)
-{
-    static const char dots[] = "\xE2\x80\xA6";
-    size_t length = strlen(text);
-    while (length > 0 && width_of(cairo, text) > width) {
-        do
-            length--;
-        while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80);
-        memcpy(text + length, dots, sizeof dots);
-    }
-}
-
-/* Writes on the base line y, in `width` from x on. */
-static void draw_text(cairo_t *cairo, const char *text, double x, double y, double width, double size,
-                      enum weight weight, enum place place)
-{
-    char line[TEXT + 4];
-    const double *colour = weight == BOLD ? ink : faint;
-    copy_text(line, text);
-    cairo_select_font_face(cairo, "sans-serif", CAIRO_FONT_SLANT_NORMAL,
-                           weight == BOLD ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
-    cairo_set_font_size(cairo, size);
-    cairo_set_source_rgb(cairo, colour[0], colour[1], colour[2]);
-    fit_text(cairo, line, width);
-    double shift = place == LEFT ? 0 : (width - width_of(cairo, line)) * (place == RIGHT ? 1 : 0.5);
-    cairo_move_to(cairo, x + shift, y);
-    cairo_show_text(cairo, line);
-}
+enum { COLUMNS = 6, MARGIN = 28, GAP = 20, HEADER = 58, CAPTION = 40, BAR = 40, FOOTER = 24, MOST = 32767 };
 
 /* ---- pictures ---- */
 
@@ -180,7 +115,7 @@ static void draw_bar(cairo_t *cairo, const struct sheet *sheet, const double ran
 static void draw_map(cairo_t *cairo, const struct sheet *sheet, const struct module_maps *module,
                      const struct mask_map *map, double x, double y)
 {
-    char what[TEXT];
+    char what[DRAWN_TEXT];
     double range[2] = {sheet->low, sheet->high};
     if (sheet->own_range) {
         range[0] = (double)map->numbers.smallest;
@@ -203,7 +138,7 @@ static void draw_map(cairo_t *cairo, const struct sheet *sheet, const struct mod
 
 static void draw_header(cairo_t *cairo, const struct sheet *sheet, double width)
 {
-    char line[2 * TEXT];
+    char line[2 * DRAWN_TEXT];
     const char *slash = strrchr(sheet->file, '/');
     const char *network = strrchr(sheet->network, '/');
     snprintf(line, sizeof line, "%.200s, %.1f %%", sheet->answer, 100 * sheet->probability);
@@ -215,7 +150,7 @@ static void draw_header(cairo_t *cairo, const struct sheet *sheet, double width)
 
 static void draw_input(cairo_t *cairo, const struct sheet *sheet)
 {
-    char what[TEXT];
+    char what[DRAWN_TEXT];
     double x = MARGIN, y = MARGIN + HEADER;
     snprintf(what, sizeof what, "%d x %d pixels", (int)sheet->side, (int)sheet->side);
     draw_text(cairo, "input", x, y + 14, sheet->tile, 13, BOLD, LEFT);
@@ -225,7 +160,7 @@ static void draw_input(cairo_t *cairo, const struct sheet *sheet)
 
 static void draw_footer(cairo_t *cairo, const struct sheet *sheet, double width, double y)
 {
-    char line[TEXT];
+    char line[DRAWN_TEXT];
     const char *spread =
         sheet->maps->modules[0].maps[0].channel == MASK_MEAN ? "" : " \xC2\xB1: standard deviation over the map.";
     if (sheet->own_range)
@@ -268,20 +203,6 @@ static void draw_sheet(cairo_t *cairo, const struct sheet *sheet, int32_t width,
     draw_footer(cairo, sheet, width, height - MARGIN - FOOTER);
 }
 
-/* Of a sheet that could not be written nothing stays. */
-static int write_surface(cairo_surface_t *surface, const char *path)
-{
-    struct stat file;
-    errno = 0;
-    cairo_status_t status = cairo_surface_write_to_png(surface, path);
-    if (status == CAIRO_STATUS_SUCCESS)
-        return 0;
-    complain("%s: %s%s%s", path, cairo_status_to_string(status), errno ? ": " : "", errno ? strerror(errno) : "");
-    if (status == CAIRO_STATUS_WRITE_ERROR && stat(path, &file) == 0 && S_ISREG(file.st_mode))
-        remove(path);
-    return -1;
-}
-
 int sheet_write(const struct sheet *sheet, const char *path)
 {
     const struct mask_maps *maps = sheet->maps;
@@ -300,7 +221,7 @@ int sheet_write(const struct sheet *sheet, const char *path)
     cairo_status_t status = cairo_status(cairo);
     cairo_destroy(cairo);
     int result = status ? complain("%s: cannot be drawn: %s", path, cairo_status_to_string(status))
-                        : write_surface(surface, path);
+                        : picture_save(surface, path);
     cairo_surface_destroy(surface);
     return result;
 }

@@ -16,7 +16,7 @@ static const struct {
     const char *purpose;
 } commands[] = {
     {"info", command_info, "the library and this machine, or a network"},
-    {"train", command_train, "train a network to classify 32x32 images"},
+    {"train", command_train, "train a network to classify images"},
     {"eval", command_eval, "test accuracy of a saved network"},
     {"bench", command_bench, "time inference or training steps"},
     {"models", command_models, "the paper's table of networks, or all networks by name"},

@@ -2,182 +2,198 @@
 /*
  * resattn train: trains a network to classify images and saves it.
  */
-#include <getopt.h>
-#include <stdio.h>
+#include "train.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataset.h"
 #include "errors.h"
-#include "evaluate.h"
 #include "metadata.h"
 #include "options.h"
 #include "tool.h"
-#include "trainer.h"
 
-static const char help[] =
-    "Usage: resattn train --model NAME|--load FILE --data DIR|shapes [OPTION]...\n"
-    "Trains a network to classify 32x32 images of ten classes, prints its test accuracy and saves it.\n"
-    "\n"
-    "  --model NAME      a new network\n"
-    "  --load FILE       go on with a saved one\n"
-    "  --data DIR        folder with CIFAR-10's binary files (cropped and mirrored at random),\n"
-    "                    or \"shapes\": the generated images\n"
-    "  --epochs N        default 30\n"
-    "  --batch N         default 64\n"
-    "  --rate R          largest learning rate, default 0.1\n"
-    "  --schedule S      one-cycle (default), cosine, step (a tenth at half and at three quarters)\n"
-    "  --weight-decay D  default 5e-4; not applied to biases and batch norms\n"
-    "  --size S          side of the network's input, a multiple of 32: pixels are repeated\n"
-    "                    (default 32, or what a saved network was made for)\n"
-    "  --seed N          default 1\n"
-    "  --threads N       0, the default: as many as there are CPUs\n"
-    "  --out FILE        default trained.resattn\n"
-    "  --help            this text\n";
+/* ---- what the steps need ---- */
 
-struct settings {
-    const char *model, *load, *data, *out;
-    int32_t threads;
-    struct trainer trainer;
-};
-
-static int parse_schedule(const char *name, enum trainer_schedule *schedule)
+static struct augmentation choose_augmentation(const struct train_settings *settings, const struct dataset *dataset)
 {
-    static const char *const names[] = {"one-cycle", "cosine", "step"};
-    for (int i = 0; i < 3; i++) {
-        if (strcmp(name, names[i]) == 0) {
-            *schedule = (enum trainer_schedule)i;
+    struct augmentation augmentation = {.smallest_area = settings->smallest_area, .colour = settings->colour};
+    int32_t kind = settings->augment;
+    if (kind == AUGMENT_USUAL)
+        kind = strcmp(settings->data, "shapes") == 0 ? AUGMENT_NONE
+               : dataset_side(dataset) > 0           ? AUGMENT_CROP_FLIP
+                                                     : AUGMENT_SCALE_CROP;
+    augmentation.crop_flip = kind == AUGMENT_CROP_FLIP;
+    augmentation.scale_crop = kind == AUGMENT_SCALE_CROP;
+    return augmentation;
+}
+
+/* Room for the path of a --rate-of. */
+enum { PATH = 512 };
+
+/* Paths of --freeze, --no-decay and --rate-of. `names` holds the paths of the last. */
+static int read_factors(const struct train_settings *settings, struct path_factor *factors, char (*names)[PATH])
+{
+    struct path_factor *factor = factors;
+    for (int32_t i = 0; i < settings->no_decay.count; i++)
+        *factor++ = (struct path_factor){settings->no_decay.texts[i], "weight_decay", 0};
+    for (int32_t i = 0; i < settings->rate_of.count; i++) {
+        const char *value = train_split("rate-of", settings->rate_of.texts[i], names[i], PATH);
+        if (!value)
+            return -1;
+        *factor = (struct path_factor){names[i], "rate", 0};
+        if (option_real("rate-of", value, 0, 1e6, &factor->factor))
+            return -1;
+        factor++;
+    }
+    for (int32_t i = 0; i < settings->freeze.count; i++)
+        *factor++ = (struct path_factor){settings->freeze.texts[i], "rate", 0};
+    return 0;
+}
+
+static void fill(struct training_settings *training, const struct train_settings *settings,
+                 const struct dataset *dataset)
+{
+    *training = (struct training_settings){.epochs = settings->epochs,
+                                           .batch = settings->batch,
+                                           .micro_batches = settings->micro_batches,
+                                           .side = settings->size,
+                                           .short_side = settings->short_side,
+                                           .augmentation = choose_augmentation(settings, dataset),
+                                           .optimizer = (enum training_optimizer)settings->optimizer,
+                                           .rate = settings->rate,
+                                           .schedule = (enum training_schedule)settings->schedule,
+                                           .warm_up = settings->warm_up,
+                                           .momentum = settings->momentum,
+                                           .weight_decay = settings->weight_decay,
+                                           .clip = settings->clip,
+                                           .label_smoothing = settings->label_smoothing,
+                                           .mask_weight = settings->mask_weight,
+                                           .mask_loss = (resattn_mask_loss_kind)(settings->mask_kind + 1),
+                                           .average = settings->average,
+                                           .seed = settings->seed};
+}
+
+/* Runs with what the paths and classes need besides. Returns the exit code. */
+static int run(resattn_network *network, struct train_settings *settings, const struct train_data *data)
+{
+    struct training_settings training;
+    int32_t count = settings->no_decay.count + settings->rate_of.count + settings->freeze.count;
+    struct path_factor *factors = calloc((size_t)count + 1, sizeof *factors);
+    char(*names)[PATH] = calloc((size_t)settings->rate_of.count + 1, PATH);
+    int failed = factors && names ? read_factors(settings, factors, names) : complain("no memory for paths");
+    fill(&training, settings, data->training);
+    training.factors = factors;
+    training.factor_count = count;
+    float *weights = failed ? NULL : train_class_weights(settings, data, &failed);
+    training.class_weights = weights;
+    int code = failed ? EXIT_FAILURE : train_run(network, settings, data, &training);
+    free(weights);
+    free(names);
+    free(factors);
+    return code;
+}
+
+/* ---- the network and the images ---- */
+
+/* Whether a network has a class of the name of each of the set's. */
+static int has_classes(const resattn_network *network, const struct dataset *dataset)
+{
+    for (int32_t i = 0; i < dataset_classes(dataset); i++) {
+        int32_t c = 0;
+        while (resattn_network_class(network, c) &&
+               strcmp(resattn_network_class(network, c), dataset_class_name(dataset, i)) != 0)
+            c++;
+        if (!resattn_network_class(network, c))
             return 0;
-        }
     }
-    return complain("--schedule is '%s', expected one-cycle, cosine or step", name);
+    return 1;
 }
 
-static int parse_option(void *user, int option)
+/* Images in the order of the classes of a network that was loaded, if it knows them. */
+static int open_data(struct train_data *data, const struct train_settings *settings, const resattn_network *loaded)
 {
-    struct settings *settings = user;
-    struct trainer *trainer = &settings->trainer;
-    switch (option) {
-    case 'm':
-        settings->model = optarg;
-        return 0;
-    case 'l':
-        settings->load = optarg;
-        return 0;
-    case 'd':
-        settings->data = optarg;
-        return 0;
-    case 'o':
-        settings->out = optarg;
-        return 0;
-    case 'e':
-        return option_int("epochs", optarg, 1, 100000, &trainer->epochs);
-    case 'b':
-        return option_int("batch", optarg, 1, 4096, &trainer->batch);
-    case 'r':
-        return option_real("rate", optarg, 0, 100, &trainer->rate);
-    case 'c':
-        return parse_schedule(optarg, &trainer->schedule);
-    case 'w':
-        return option_real("weight-decay", optarg, 0, 1, &trainer->weight_decay);
-    case 's':
-        return option_seed("seed", optarg, &trainer->seed);
-    case 't':
-        return option_int("threads", optarg, 0, 1024, &settings->threads);
-    case 'z':
-        return option_int("size", optarg, IMAGE_SIDE, 32 * IMAGE_SIDE, &trainer->side);
-    default:
+    if (loaded) {
+        struct dataset *dataset = dataset_open(settings->data, DATASET_TRAIN, NULL);
+        if (!dataset)
+            return -1;
+        if (!has_classes(loaded, dataset))
+            loaded = NULL;
+        dataset_close(dataset);
+    }
+    return train_data_open(data, settings, loaded);
+}
+
+/* A network that was loaded keeps its own way to turn bytes into numbers. */
+static int describe(resattn_network *network, const struct train_settings *settings, const struct dataset *dataset)
+{
+    float mean[3], deviation[3];
+    for (int32_t c = 0; c < 3; c++) {
+        mean[c] = resattn_network_mean(network, c);
+        deviation[c] = resattn_network_deviation(network, c);
+    }
+    if (metadata_set(network, dataset, settings->size))
         return -1;
+    if (settings->load && resattn_network_set_normalization(network, mean, deviation, 3))
+        return complain_library();
+    return resattn_network_set_storage(network, RESATTN_NUMBER_F32) ? complain_library() : 0;
+}
+
+static int train_new(resattn_context *context, struct train_settings *settings)
+{
+    struct train_data data = {0};
+    resattn_network *network = NULL, *loaded = settings->load ? tool_load(context, settings->load) : NULL;
+    int failed = settings->load && !loaded;
+    if (!failed)
+        failed = open_data(&data, settings, loaded);
+    if (!failed)
+        network = train_network(context, settings, loaded, dataset_classes(data.training));
+    resattn_network_unref(loaded);
+    const char *name = settings->model ? settings->model : settings->load;
+    if (network)
+        settings->size = tool_side(network, name, settings->size);
+    failed = failed || !network || settings->size == 0 || describe(network, settings, data.training);
+    int code = failed ? EXIT_FAILURE : run(network, settings, &data);
+    resattn_network_unref(network);
+    train_data_close(&data);
+    return code;
+}
+
+static int train_on(resattn_context *context, struct train_settings *settings, const struct givens *givens)
+{
+    struct train_data data = {0};
+    resattn_network *network = tool_load(context, settings->resume);
+    const char *record = network ? train_recorded_settings(network, settings->resume) : NULL;
+    int code = EXIT_FAILURE;
+    if (record && train_settings_resume(settings, givens, record)) {
+        code = usage_hint("train");
+    } else if (record && !train_settings_check(settings)) {
+        if (resattn_context_set_seed(context, settings->seed))
+            complain_library();
+        else if (!train_data_open(&data, settings, network))
+            code = run(network, settings, &data);
     }
-}
-
-static int check(const struct settings *settings, int argc, char **argv)
-{
-    if (optind < argc)
-        return complain("unexpected argument '%s'", argv[optind]);
-    if (!settings->model == !settings->load)
-        return complain("give either --model or --load");
-    if (!settings->data)
-        return complain("--data is missing");
-    if (settings->trainer.side % IMAGE_SIDE)
-        return complain("--size is %d, expected a multiple of %d", (int)settings->trainer.side, (int)IMAGE_SIDE);
-    return 0;
-}
-
-/* Returns 0 to go on, 1 after --help, -1 after printing what is wrong. */
-static int parse(struct settings *settings, int argc, char **argv)
-{
-    static const struct option options[] = {
-        {"model", required_argument, NULL, 'm'},   {"load", required_argument, NULL, 'l'},
-        {"data", required_argument, NULL, 'd'},    {"out", required_argument, NULL, 'o'},
-        {"epochs", required_argument, NULL, 'e'},  {"batch", required_argument, NULL, 'b'},
-        {"rate", required_argument, NULL, 'r'},    {"schedule", required_argument, NULL, 'c'},
-        {"seed", required_argument, NULL, 's'},    {"weight-decay", required_argument, NULL, 'w'},
-        {"threads", required_argument, NULL, 't'}, {"size", required_argument, NULL, 'z'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
-    *settings = (struct settings){.out = "trained.resattn"};
-    settings->trainer = (struct trainer){.epochs = 30, .batch = 64, .rate = 0.1, .weight_decay = 5e-4, .seed = 1};
-    int result = options_read(argc, argv, options, help, parse_option, settings);
-    return result ? result : check(settings, argc, argv);
-}
-
-static int report(resattn_network *network, const struct settings *settings, const struct dataset *test)
-{
-    struct scores scores;
-    if (evaluate(&scores, network, test, &(struct evaluation){.side = settings->trainer.side}))
-        return -1;
-    printf("Test accuracy: %.2f %% of %d images\n", 100.0 * scores.top1 / scores.count, (int)scores.count);
-    scores_free(&scores);
-    return 0;
-}
-
-/* A saved network keeps its own way to turn bytes into numbers. */
-static int prepare(resattn_network *network, struct settings *settings, const struct dataset *dataset)
-{
-    int32_t *side = &settings->trainer.side;
-    if (*side == 0)
-        *side = settings->load && resattn_network_input_height(network) ? resattn_network_input_height(network)
-                                                                        : IMAGE_SIDE;
-    if (*side % IMAGE_SIDE)
-        return complain("the network's input is %d x %d, expected a multiple of %d", (int)*side, (int)*side,
-                        (int)IMAGE_SIDE);
-    if (!settings->load)
-        return metadata_set(network, dataset, *side);
-    return resattn_network_set_input_size(network, *side, *side) ? complain_library() : 0;
-}
-
-static int train(resattn_network *network, struct settings *settings)
-{
-    const resattn_network *named = settings->load ? network : NULL;
-    struct dataset *training = dataset_open(settings->data, DATASET_TRAIN, named);
-    struct dataset *test = training ? dataset_open(settings->data, DATASET_TEST, named) : NULL;
-    int result = test ? prepare(network, settings, training) : -1;
-    if (!result) {
-        settings->trainer.augmented = !dataset_has_targets(training);
-        result = trainer_run(network, training, &settings->trainer) || report(network, settings, test);
-    }
-    if (!result && resattn_network_save(network, settings->out, RESATTN_DEFAULT_LEVEL))
-        result = complain_library();
-    if (!result)
-        printf("Saved as %s\n", settings->out);
-    dataset_close(training);
-    dataset_close(test);
-    return result;
+    resattn_network_unref(network);
+    train_data_close(&data);
+    return code;
 }
 
 int command_train(int argc, char **argv)
 {
-    struct settings settings;
-    int parsed = parse(&settings, argc, argv);
-    if (parsed)
-        return parsed > 0 ? EXIT_SUCCESS : usage_hint("train");
-    resattn_context *context = tool_context(settings.threads, settings.trainer.seed);
-    if (!context)
-        return EXIT_FAILURE;
-    resattn_network *network =
-        settings.load ? tool_load(context, settings.load) : tool_network(context, settings.model, 0, TOOL_RANDOM);
-    int result = network ? train(network, &settings) : -1;
-    resattn_network_unref(network);
+    struct train_settings settings;
+    struct givens givens = {0};
+    int code = EXIT_SUCCESS;
+    int parsed = train_settings_parse(&settings, &givens, argc, argv);
+    if (!parsed && !settings.resume)
+        parsed = train_settings_check(&settings);
+    if (parsed < 0)
+        code = usage_hint("train");
+    resattn_context *context = parsed ? NULL : tool_context(settings.threads, settings.seed);
+    if (!parsed)
+        code = !context          ? EXIT_FAILURE
+               : settings.resume ? train_on(context, &settings, &givens)
+                                 : train_new(context, &settings);
     resattn_context_unref(context);
-    return result ? EXIT_FAILURE : EXIT_SUCCESS;
+    givens_free(&givens);
+    train_settings_free(&settings);
+    return code;
 }
