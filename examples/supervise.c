@@ -75,9 +75,9 @@ static int report(resattn_network *network, const char *title, const struct imag
         result = area < 0 ? -1 : 0;
         printf(" %.3f", area);
     }
-    struct cut cut = overlap_best(&answers, test, 0, CHOOSING);
-    printf("\n  overlap %.3f (intersection over union; module %d %s %.2f)\n",
-           overlap(&answers, &cut, test, CHOOSING, test->count - CHOOSING), (int)cut.module + 1,
+    struct cut cut;
+    double share = overlap_chosen(&answers, test, CHOOSING, &cut);
+    printf("\n  overlap %.3f (intersection over union; module %d %s %.2f)\n", share, (int)cut.module + 1,
            cut.below ? "below" : "above", cut.threshold);
     fflush(stdout);
     answers_free(&answers);

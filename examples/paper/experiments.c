@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Experiments share runs: each is made once.
+ */
+#include "experiments.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static const struct experiment_row depth[] = {
+    {"1 module a stage, residual", "residual-1", 0},  {"1 module a stage, naive", "naive-1", 0},
+    {"2 modules a stage, residual", "residual-2", 0}, {"2 modules a stage, naive", "naive-2", 0},
+    {"3 modules a stage, residual", "residual-3", 0}, {"3 modules a stage, naive", "naive-3", 0},
+};
+
+static const struct experiment_row activation[] = {
+    {"mixed: sigmoid", "residual-1", 0},
+    {"channel: length 1 over the channels", "channel-1", 0},
+    {"spatial: normalised map, sigmoid", "spatial-1", 0},
+    {"none: the mask branch as it is", "none-1", 0},
+    {"no mask branches", "trunk-1", 0},
+};
+
+static const struct experiment_row structure[] = {
+    {"bottom-up top-down", "residual-1", 0},
+    {"local", "local-1", 0},
+};
+
+static const struct experiment_row noise[] = {
+    {"clean labels, attention", "residual-1", 0}, {"clean labels, ResNet", "resnet", 0},
+    {"10 % wrong, attention", "residual-1", 10},  {"10 % wrong, ResNet", "resnet", 10},
+    {"30 % wrong, attention", "residual-1", 30},  {"30 % wrong, ResNet", "resnet", 30},
+    {"50 % wrong, attention", "residual-1", 50},  {"50 % wrong, ResNet", "resnet", 50},
+    {"70 % wrong, attention", "residual-1", 70},  {"70 % wrong, ResNet", "resnet", 70},
+};
+
+static const struct experiment_row supervision[] = {
+    {"by classes alone", "by-classes", 0},
+    {"with targets for the masks", "by-masks-too", 0},
+};
+
+#define ROWS(table) (int32_t)(sizeof(table) / sizeof *(table)), table
+
+static const struct experiment experiments[] = {
+    {"depth", "Residual and naive attention learning", COLUMNS_ERROR, ROWS(depth)},
+    {"activation", "Mask activation", COLUMNS_ERROR, ROWS(activation)},
+    {"structure", "Mask structure", COLUMNS_ERROR, ROWS(structure)},
+    {"noise", "Wrong labels", COLUMNS_ERROR, ROWS(noise)},
+    {"response", "Mean absolute response", COLUMNS_RESPONSE, ROWS(depth)},
+    {"supervision", "Targets for the masks", COLUMNS_OVERLAP, ROWS(supervision)},
+};
+
+const struct experiment *experiment_at(int32_t index)
+{
+    int32_t count = (int32_t)(sizeof experiments / sizeof *experiments);
+    return index >= 0 && index < count ? &experiments[index] : NULL;
+}
+
+/* ---- tables ---- */
+
+enum { MEASURES = 5 };
+
+/* What a column may show. */
+static double measure(const struct record *record, int32_t which)
+{
+    if (which < PAPER_STAGES)
+        return record->response[which];
+    return which == PAPER_STAGES ? record->error : record->overlap;
+}
+
+static const struct {
+    const char *head, *line;
+    int first, last, decimals;
+} columns_table[] = {
+    [COLUMNS_ERROR] = {"test error, %", " ---: |", PAPER_STAGES, PAPER_STAGES, 2},
+    [COLUMNS_RESPONSE] = {"stage 1 | stage 2 | stage 3", " ---: | ---: | ---: |", 0, PAPER_STAGES - 1, 3},
+    [COLUMNS_OVERLAP] = {"test error, % | overlap", " ---: | ---: |", PAPER_STAGES, PAPER_STAGES + 1, 2},
+};
+
+struct summary {
+    int32_t count;
+    int64_t parameters, multiply_adds;
+    double sum[MEASURES], mean[MEASURES], deviation[MEASURES];
+};
+
+static const struct record *row_record(const struct experiment_row *row, const struct records *records,
+                                       const struct run *like, int32_t seed)
+{
+    struct run run = *like;
+    snprintf(run.network, sizeof run.network, "%s", row->network);
+    run.noise = row->noise;
+    run.seed = seed;
+    return records_find(records, &run);
+}
+
+static void summarize(struct summary *summary, const struct experiment_row *row, const struct records *records,
+                      const struct run *like, int32_t seeds)
+{
+    *summary = (struct summary){0};
+    for (int pass = 0; pass < 2; pass++) /* first the means, then how far the runs are from them */
+        for (int32_t seed = 1; seed <= seeds; seed++) {
+            const struct record *record = row_record(row, records, like, seed);
+            for (int32_t i = 0; i < MEASURES && record; i++) {
+                double off = measure(record, i) - summary->mean[i];
+                if (pass == 0)
+                    summary->sum[i] += measure(record, i);
+                else
+                    summary->deviation[i] += off * off;
+            }
+            if (record && pass == 0) {
+                summary->count++;
+                summary->parameters = record->parameters;
+                summary->multiply_adds = record->multiply_adds;
+            }
+            for (int32_t i = 0; i < MEASURES && pass == 0 && summary->count > 0; i++)
+                summary->mean[i] = summary->sum[i] / summary->count;
+        }
+    for (int32_t i = 0; i < MEASURES; i++)
+        summary->deviation[i] = summary->count > 1 ? sqrt(summary->deviation[i] / (summary->count - 1)) : 0;
+}
+
+void experiment_print(const struct experiment *experiment, const struct records *records, const struct run *run,
+                      int32_t seeds)
+{
+    int columns = (int)experiment->columns;
+    printf("\n%s (`%s`; %d epochs of %d images, %d test images, %d %s)\n\n", experiment->title, experiment->name,
+           (int)run->epochs, (int)run->images, (int)run->tests, (int)seeds, seeds > 1 ? "seeds" : "seed");
+    printf("| | run | parameters | multiply-adds, 10^6 | %s |\n| --- | --- | ---: | ---: |%s\n",
+           columns_table[columns].head, columns_table[columns].line);
+    for (int32_t i = 0; i < experiment->count; i++) {
+        struct summary summary;
+        const struct experiment_row *row = &experiment->rows[i];
+        summarize(&summary, row, records, run, seeds);
+        if (summary.count == 0)
+            continue;
+        printf("| %s | %s", row->title, row->network);
+        if (row->noise > 0)
+            printf(", %d %%", (int)row->noise);
+        printf(" | %lld | %.2f |", (long long)summary.parameters, (double)summary.multiply_adds * 1e-6);
+        for (int k = columns_table[columns].first; k <= columns_table[columns].last; k++) {
+            int decimals = columns_table[columns].decimals + (k > PAPER_STAGES); /* an overlap is below 1 */
+            printf(" %.*f", decimals, summary.mean[k]);
+            if (summary.count > 1)
+                printf(" ± %.*f", decimals, summary.deviation[k]);
+            printf(" |");
+        }
+        putchar('\n');
+    }
+}
