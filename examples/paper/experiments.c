@@ -70,11 +70,11 @@ static double measure(const struct record *record, int32_t which)
 
 static const struct {
     const char *head, *line;
-    int first, last, decimals;
+    int first, last;
 } columns_table[] = {
-    [COLUMNS_ERROR] = {"test error, %", " ---: |", PAPER_STAGES, PAPER_STAGES, 2},
-    [COLUMNS_RESPONSE] = {"stage 1 | stage 2 | stage 3", " ---: | ---: | ---: |", 0, PAPER_STAGES - 1, 3},
-    [COLUMNS_OVERLAP] = {"test error, % | overlap", " ---: | ---: |", PAPER_STAGES, PAPER_STAGES + 1, 2},
+    [COLUMNS_ERROR] = {"test error, %", " ---: |", PAPER_STAGES, PAPER_STAGES},
+    [COLUMNS_RESPONSE] = {"stage 1 | stage 2 | stage 3", " ---: | ---: | ---: |", 0, PAPER_STAGES - 1},
+    [COLUMNS_OVERLAP] = {"test error, % | overlap", " ---: | ---: |", PAPER_STAGES, PAPER_STAGES + 1},
 };
 
 struct summary {
@@ -119,6 +119,15 @@ static void summarize(struct summary *summary, const struct experiment_row *row,
         summary->deviation[i] = summary->count > 1 ? sqrt(summary->deviation[i] / (summary->count - 1)) : 0;
 }
 
+/* Responses may be of any size; an overlap is below 1. */
+static void print_value(const char *before, int which, double value)
+{
+    if (which < PAPER_STAGES)
+        printf("%s%.3g", before, value);
+    else
+        printf("%s%.*f", before, which == PAPER_STAGES ? 2 : 3, value);
+}
+
 void experiment_print(const struct experiment *experiment, const struct records *records, const struct run *run,
                       int32_t seeds)
 {
@@ -138,10 +147,9 @@ void experiment_print(const struct experiment *experiment, const struct records 
             printf(", %d %%", (int)row->noise);
         printf(" | %lld | %.2f |", (long long)summary.parameters, (double)summary.multiply_adds * 1e-6);
         for (int k = columns_table[columns].first; k <= columns_table[columns].last; k++) {
-            int decimals = columns_table[columns].decimals + (k > PAPER_STAGES); /* an overlap is below 1 */
-            printf(" %.*f", decimals, summary.mean[k]);
+            print_value(" ", k, summary.mean[k]);
             if (summary.count > 1)
-                printf(" ± %.*f", decimals, summary.deviation[k]);
+                print_value(" ± ", k, summary.deviation[k]);
             printf(" |");
         }
         putchar('\n');

@@ -10,6 +10,8 @@
 #include "errors.h"
 #include "evaluate.h"
 #include "options.h"
+#include "overlap.h"
+#include "roc.h"
 #include "tool.h"
 
 static const char help[] =
@@ -18,6 +20,7 @@ static const char help[] =
     "\n"
     "  --data DIR   folder with CIFAR-10's binary files, or \"shapes\": the generated images,\n"
     "               or a folder with a folder of JPEG and PNG files for each class\n"
+    "  --masks      also where the attention masks look, if the objects' places are known (generated images)\n"
     "  --threads N  0, the default: as many as there are CPUs\n"
     "  --help       this text\n"
     "\n"
@@ -29,7 +32,10 @@ static const char help[] =
 struct settings {
     const char *data;
     int32_t threads, side, short_side, batch;
+    int masks;
 };
+
+enum { CHOOSING_SHARE = 4 }; /* a quarter of the images chooses where masks are cut, the others are measured */
 
 static int check_fit(const resattn_network *network, const char *path)
 {
@@ -58,6 +64,32 @@ static void print_answers(const struct answers *answers, const struct images *te
             printf("  %-12s %6.2f %% of %d\n", test->names[c], 100.0 * correct[c] / count[c], (int)count[c]);
 }
 
+/* How well each module's mask tells the object's place. */
+static int print_masks(const struct answers *answers, const resattn_network *network, const struct images *test)
+{
+    for (int32_t i = 0; i < answers->modules; i++) {
+        double area = roc_area(answers, i, test);
+        if (area < 0)
+            return -1;
+        printf("  %-28s area under the ROC curve of mask and object %.3f\n",
+               resattn_layer_path(resattn_attention_layer(resattn_network_attention(network, i))), area);
+    }
+    struct cut cut;
+    double share = overlap_chosen(answers, test, test->count / CHOOSING_SHARE, &cut);
+    printf("Mask overlap: %.3f (intersection over union; module %d %s %.2f)\n", share, (int)cut.module + 1,
+           cut.below ? "below" : "above", cut.threshold);
+    return 0;
+}
+
+static int check_masks(const resattn_network *network, const char *path, const struct images *test)
+{
+    if (!test->coverage)
+        return complain("--masks: nobody knows where the objects of these images are, expected --data shapes");
+    if (resattn_network_attention_count(network) == 0)
+        return complain("%s has no attention modules, expected a network with at least one for --masks", path);
+    return 0;
+}
+
 static int run_folder(const char *path, const struct settings *settings)
 {
     resattn_context *context = tool_context(settings->threads, 0);
@@ -70,23 +102,26 @@ static int run_folder(const char *path, const struct settings *settings)
     return result ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int run(const char *path, const char *data, int32_t threads)
+static int run(const char *path, const struct settings *settings)
 {
     struct images test = {0};
     struct answers answers;
     resattn_network *network = NULL;
-    resattn_context *context = tool_context(threads, 0);
+    resattn_context *context = tool_context(settings->threads, 0);
     int result = context ? 0 : -1;
     if (!result && !(network = tool_load(context, path)))
         result = -1;
     if (!result)
         result = check_fit(network, path);
     if (!result)
-        result = data_load_test(&test, data);
+        result = data_load_test(&test, settings->data);
+    if (!result && settings->masks)
+        result = check_masks(network, path, &test);
     if (!result)
-        result = evaluate(&answers, network, &test, test.count, resattn_network_input_height(network), 0);
+        result = evaluate(&answers, network, &test, test.count, resattn_network_input_height(network), settings->masks);
     if (!result) {
         print_answers(&answers, &test);
+        result = settings->masks ? print_masks(&answers, network, &test) : 0;
         answers_free(&answers);
     }
     images_free(&test);
@@ -104,6 +139,9 @@ static int parse_option(void *user, int option)
         return 0;
     case 't':
         return option_int("threads", optarg, 0, 1024, &settings->threads);
+    case 'm':
+        settings->masks = 1;
+        return 0;
     case 's':
         return option_int("size", optarg, 1, 1 << 13, &settings->side);
     case 'r':
@@ -117,13 +155,11 @@ static int parse_option(void *user, int option)
 
 int command_eval(int argc, char **argv)
 {
-    static const struct option options[] = {{"data", required_argument, NULL, 'd'},
-                                            {"threads", required_argument, NULL, 't'},
-                                            {"size", required_argument, NULL, 's'},
-                                            {"resize", required_argument, NULL, 'r'},
-                                            {"batch", required_argument, NULL, 'b'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"data", required_argument, NULL, 'd'},  {"threads", required_argument, NULL, 't'},
+        {"size", required_argument, NULL, 's'},  {"resize", required_argument, NULL, 'r'},
+        {"batch", required_argument, NULL, 'b'}, {"masks", no_argument, NULL, 'm'},
+        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0}};
     struct settings settings = {.batch = 16};
     int wrong = options_read(argc, argv, options, help, parse_option, &settings);
     if (wrong > 0)
@@ -132,8 +168,9 @@ int command_eval(int argc, char **argv)
         wrong = complain("%d files, expected one", argc - optind);
     if (!wrong && !settings.data)
         wrong = complain("--data is missing");
+    if (!wrong && settings.masks && data_is_folders(settings.data))
+        wrong = complain("--masks: nobody knows where the objects of these pictures are, expected --data shapes");
     if (wrong)
         return usage_hint("eval");
-    return data_is_folders(settings.data) ? run_folder(argv[optind], &settings)
-                                          : run(argv[optind], settings.data, settings.threads);
+    return data_is_folders(settings.data) ? run_folder(argv[optind], &settings) : run(argv[optind], &settings);
 }
