@@ -27,33 +27,43 @@ static const struct experiment_row structure[] = {
 };
 
 static const struct experiment_row noise[] = {
-    {"clean labels, attention", "residual-1", 0}, {"clean labels, ResNet", "resnet", 0},
-    {"10 % wrong, attention", "residual-1", 10},  {"10 % wrong, ResNet", "resnet", 10},
-    {"30 % wrong, attention", "residual-1", 30},  {"30 % wrong, ResNet", "resnet", 30},
-    {"50 % wrong, attention", "residual-1", 50},  {"50 % wrong, ResNet", "resnet", 50},
-    {"70 % wrong, attention", "residual-1", 70},  {"70 % wrong, ResNet", "resnet", 70},
+    {"clean labels, attention", "quickstart", 0}, {"clean labels, ResNet", "resnet", 0},
+    {"10 % wrong, attention", "quickstart", 10},  {"10 % wrong, ResNet", "resnet", 10},
+    {"30 % wrong, attention", "quickstart", 30},  {"30 % wrong, ResNet", "resnet", 30},
+    {"50 % wrong, attention", "quickstart", 50},  {"50 % wrong, ResNet", "resnet", 50},
+    {"70 % wrong, attention", "quickstart", 70},  {"70 % wrong, ResNet", "resnet", 70},
 };
 
 static const struct experiment_row supervision[] = {
-    {"by classes alone", "by-classes", 0},
-    {"with targets for the masks", "by-masks-too", 0},
+    {"by classes alone", "quickstart", 0},
+    {"with targets for the masks", "quickstart-masks", 0},
 };
 
 #define ROWS(table) (int32_t)(sizeof(table) / sizeof *(table)), table
 
 static const struct experiment experiments[] = {
-    {"depth", "Residual and naive attention learning", COLUMNS_ERROR, ROWS(depth)},
-    {"activation", "Mask activation", COLUMNS_ERROR, ROWS(activation)},
-    {"structure", "Mask structure", COLUMNS_ERROR, ROWS(structure)},
-    {"noise", "Wrong labels", COLUMNS_ERROR, ROWS(noise)},
-    {"response", "Mean absolute response", COLUMNS_RESPONSE, ROWS(depth)},
-    {"supervision", "Targets for the masks", COLUMNS_OVERLAP, ROWS(supervision)},
+    {"depth", "Residual and naive attention learning", COLUMNS_ERROR, 1, ROWS(depth)},
+    {"activation", "Mask activation", COLUMNS_ERROR, 1, ROWS(activation)},
+    {"structure", "Mask structure", COLUMNS_ERROR, 1, ROWS(structure)},
+    {"noise", "Wrong labels", COLUMNS_ERROR, 3, ROWS(noise)},
+    {"response", "Mean absolute response", COLUMNS_RESPONSE, 1, ROWS(depth)},
+    {"supervision", "Targets for the masks", COLUMNS_OVERLAP, 1, ROWS(supervision)},
 };
 
 const struct experiment *experiment_at(int32_t index)
 {
     int32_t count = (int32_t)(sizeof experiments / sizeof *experiments);
     return index >= 0 && index < count ? &experiments[index] : NULL;
+}
+
+struct run experiment_run(const struct experiment *experiment, int32_t row, const struct run *like, int32_t seed)
+{
+    struct run run = *like;
+    snprintf(run.network, sizeof run.network, "%s", experiment->rows[row].network);
+    run.noise = experiment->rows[row].noise;
+    run.epochs *= experiment->longer;
+    run.seed = seed;
+    return run;
 }
 
 /* ---- tables ---- */
@@ -83,23 +93,14 @@ struct summary {
     double sum[MEASURES], mean[MEASURES], deviation[MEASURES];
 };
 
-static const struct record *row_record(const struct experiment_row *row, const struct records *records,
-                                       const struct run *like, int32_t seed)
-{
-    struct run run = *like;
-    snprintf(run.network, sizeof run.network, "%s", row->network);
-    run.noise = row->noise;
-    run.seed = seed;
-    return records_find(records, &run);
-}
-
-static void summarize(struct summary *summary, const struct experiment_row *row, const struct records *records,
-                      const struct run *like, int32_t seeds)
+static void summarize(struct summary *summary, const struct experiment *experiment, int32_t row,
+                      const struct records *records, const struct run *like, int32_t seeds)
 {
     *summary = (struct summary){0};
     for (int pass = 0; pass < 2; pass++) /* first the means, then how far the runs are from them */
         for (int32_t seed = 1; seed <= seeds; seed++) {
-            const struct record *record = row_record(row, records, like, seed);
+            struct run run = experiment_run(experiment, row, like, seed);
+            const struct record *record = records_find(records, &run);
             for (int32_t i = 0; i < MEASURES && record; i++) {
                 double off = measure(record, i) - summary->mean[i];
                 if (pass == 0)
@@ -133,13 +134,14 @@ void experiment_print(const struct experiment *experiment, const struct records 
 {
     int columns = (int)experiment->columns;
     printf("\n%s (`%s`; %d epochs of %d images, %d test images, %d %s)\n\n", experiment->title, experiment->name,
-           (int)run->epochs, (int)run->images, (int)run->tests, (int)seeds, seeds > 1 ? "seeds" : "seed");
+           (int)(experiment->longer * run->epochs), (int)run->images, (int)run->tests, (int)seeds,
+           seeds > 1 ? "seeds" : "seed");
     printf("| | run | parameters | multiply-adds, 10^6 | %s |\n| --- | --- | ---: | ---: |%s\n",
            columns_table[columns].head, columns_table[columns].line);
     for (int32_t i = 0; i < experiment->count; i++) {
         struct summary summary;
         const struct experiment_row *row = &experiment->rows[i];
-        summarize(&summary, row, records, run, seeds);
+        summarize(&summary, experiment, i, records, run, seeds);
         if (summary.count == 0)
             continue;
         printf("| %s | %s", row->title, row->network);

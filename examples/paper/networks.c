@@ -13,8 +13,9 @@
 
 enum { EXPANSION = 4, UNITS_A_MODULE = 4, UNITS_BESIDE = 2 }; /* of the trunk: p + t + p; before and after modules */
 
-/* Inside the units; published are 16, 32 and 64. */
+/* Inside the bottlenecks of the attention networks; published are 16, 32 and 64. */
 static const int32_t widths[PAPER_STAGES] = {4, 8, 16};
+static const int32_t quickstart_channels[PAPER_STAGES] = {16, 32, 64};
 
 #define ARL     RESATTN_LEARNING_RESIDUAL
 #define NAL     RESATTN_LEARNING_NAIVE
@@ -33,8 +34,8 @@ static const struct paper_network networks[] = {
     {"local-1", DESIGN_ATTENTION, 1, ARL, RESATTN_MASK_MIXED, RESATTN_MASK_LOCAL, 0},
     {"trunk-1", DESIGN_TRUNK, 1, ARL, RESATTN_MASK_MIXED, DOWN_UP, 0},
     {"resnet", DESIGN_RESNET, 1, ARL, RESATTN_MASK_MIXED, DOWN_UP, 0},
-    {"by-classes", DESIGN_QUICKSTART, 1, ARL, RESATTN_MASK_MIXED, DOWN_UP, 0},
-    {"by-masks-too", DESIGN_QUICKSTART, 1, ARL, RESATTN_MASK_MIXED, DOWN_UP, 0.5},
+    {"quickstart", DESIGN_QUICKSTART, 1, ARL, RESATTN_MASK_MIXED, DOWN_UP, 0},
+    {"quickstart-masks", DESIGN_QUICKSTART, 1, ARL, RESATTN_MASK_MIXED, DOWN_UP, 0.5},
 };
 
 const struct paper_network *paper_network_find(const char *name)
@@ -86,7 +87,7 @@ static resattn_layer *attention_net(resattn_context *context, resattn_builder *b
     return root;
 }
 
-/* ---- ResNets of the same units: pre-activation bottlenecks (He et al., ECCV 2016) ---- */
+/* ---- ResNets: pre-activation units (He et al., ECCV 2016) ---- */
 
 static void add_step(resattn_builder *b, resattn_layer *branch, int32_t channels, int32_t kernel, int32_t stride)
 {
@@ -95,30 +96,41 @@ static void add_step(resattn_builder *b, resattn_layer *branch, int32_t channels
     resattn_add(branch, resattn_conv2d_new(b, NULL, channels, kernel, stride, kernel / 2));
 }
 
-/* The shortcut of a unit that changes the channels is a 1x1 convolution. */
-static resattn_layer *bottleneck(resattn_builder *b, const char *name, int32_t width, int32_t stride, int projected)
+/* The first unit of a stage changes the channels and, but for the first stage, halves the map. */
+static resattn_layer *bottleneck(resattn_builder *b, const char *name, int32_t stage, int is_first)
 {
+    int32_t width = widths[stage], channels = EXPANSION * width, stride = is_first && stage > 0 ? 2 : 1;
     resattn_layer *branch = resattn_sequential_new(b, "branch");
     add_step(b, branch, width, 1, 1);
     add_step(b, branch, width, 3, stride);
-    add_step(b, branch, EXPANSION * width, 1, 1);
-    resattn_layer *shortcut = projected ? resattn_conv2d_new(b, "projection", EXPANSION * width, 1, stride, 0) : NULL;
-    return resattn_residual_new(b, name, branch, shortcut);
+    add_step(b, branch, channels, 1, 1);
+    return resattn_residual_new(b, name, branch,
+                                is_first ? resattn_conv2d_new(b, "projection", channels, 1, stride, 0) : NULL);
+}
+
+/* The same of two 3x3 convolutions, as the quickstart's network has it. */
+static resattn_layer *basic_unit(resattn_builder *b, const char *name, int32_t stage, int is_first)
+{
+    int32_t channels = quickstart_channels[stage], stride = is_first && stage > 0 ? 2 : 1;
+    resattn_layer *branch = resattn_sequential_new(b, "branch");
+    add_step(b, branch, channels, 3, stride);
+    add_step(b, branch, channels, 3, 1);
+    return resattn_residual_new(b, name, branch, stride > 1 ? resattn_subsample_new(b, NULL, channels, stride) : NULL);
 }
 
 /* Units are dealt out to the stages in turn. */
-static resattn_layer *plain_net(resattn_builder *b, int32_t units)
+static resattn_layer *plain_net(resattn_builder *b, const struct paper_network *paper, int32_t units)
 {
     char name[16];
+    int is_basic = paper->design == DESIGN_RESNET;
     resattn_layer *net = resattn_sequential_new(b, NULL);
-    resattn_add(net, resattn_conv2d_new(b, "conv1", widths[0], 3, 1, 1));
+    resattn_add(net, resattn_conv2d_new(b, "conv1", is_basic ? quickstart_channels[0] : widths[0], 3, 1, 1));
     for (int32_t stage = 0; stage < PAPER_STAGES; stage++) {
         int32_t count = (units + PAPER_STAGES - 1 - stage) / PAPER_STAGES;
-        resattn_layer *layers =
-            resattn_sequential_new(b, paper_network_stage(&(struct paper_network){.design = DESIGN_RESNET}, stage));
+        resattn_layer *layers = resattn_sequential_new(b, paper_network_stage(paper, stage));
         for (int32_t i = 0; i < count; i++) {
             snprintf(name, sizeof name, "unit%d", (int)i + 1);
-            resattn_add(layers, bottleneck(b, name, widths[stage], i == 0 && stage > 0 ? 2 : 1, i == 0));
+            resattn_add(layers, is_basic ? basic_unit(b, name, stage, i == 0) : bottleneck(b, name, stage, i == 0));
         }
         resattn_add(net, layers);
     }
@@ -141,7 +153,7 @@ static resattn_network *build(resattn_context *context, const struct paper_netwo
     if (b && paper->design == DESIGN_ATTENTION)
         root = attention_net(context, b, paper);
     else if (b)
-        root = paper->design == DESIGN_QUICKSTART ? small_net_new(b, IMAGE_CLASSES) : plain_net(b, units);
+        root = paper->design == DESIGN_QUICKSTART ? small_net_new(b, IMAGE_CLASSES) : plain_net(b, paper, units);
     resattn_network *network =
         values == VALUES_ZERO ? resattn_network_new_zeroed(b, root, 3) : resattn_network_new(b, root, 3);
     if (!network)
@@ -168,11 +180,11 @@ static int64_t cost_of(resattn_context *context, const struct paper_network *pap
     return cost;
 }
 
-/* How many units cost most nearly what the attention network does; 0 after printing what went wrong. */
+/* How many units cost most nearly what the quickstart's network does; 0 after printing what went wrong. */
 static int32_t equal_units(resattn_context *context, const struct paper_network *paper)
 {
     struct paper_network attention = *paper;
-    attention.design = DESIGN_ATTENTION;
+    attention.design = DESIGN_QUICKSTART;
     int64_t target = cost_of(context, &attention, 0), below = 0;
     for (int32_t units = PAPER_STAGES; target > 0; units++) {
         int64_t cost = cost_of(context, paper, units);

@@ -12,9 +12,9 @@ enum { PAPER_STAGES = 3 };
 
 enum design {
     DESIGN_ATTENTION,
-    DESIGN_TRUNK,  /* the same without mask branches: a ResNet */
-    DESIGN_RESNET, /* a deeper ResNet that costs as many multiply-adds as the attention network, as nearly as may be */
-    DESIGN_QUICKSTART
+    DESIGN_TRUNK, /* the same without mask branches: a ResNet */
+    DESIGN_QUICKSTART,
+    DESIGN_RESNET /* of the quickstart's units, as many as cost its multiply-adds as nearly as may be */
 };
 
 struct paper_network {

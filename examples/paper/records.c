@@ -147,15 +147,17 @@ int records_open(struct records *records, const char *path)
     return result;
 }
 
+int run_equal(const struct run *a, const struct run *b)
+{
+    return strcmp(a->network, b->network) == 0 && strcmp(a->data, b->data) == 0 && a->noise == b->noise &&
+           a->seed == b->seed && a->images == b->images && a->tests == b->tests && a->epochs == b->epochs;
+}
+
 const struct record *records_find(const struct records *records, const struct run *run)
 {
-    for (int32_t i = 0; i < records->count; i++) {
-        const struct run *other = &records->rows[i].run;
-        if (strcmp(other->network, run->network) == 0 && strcmp(other->data, run->data) == 0 &&
-            other->noise == run->noise && other->seed == run->seed && other->images == run->images &&
-            other->tests == run->tests && other->epochs == run->epochs)
+    for (int32_t i = 0; i < records->count; i++)
+        if (run_equal(&records->rows[i].run, run))
             return &records->rows[i];
-    }
     return NULL;
 }
 

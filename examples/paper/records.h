@@ -37,6 +37,9 @@ int records_open(struct records *records, const char *path);
 
 void records_close(struct records *records);
 
+/* Whether they are the same run. */
+int run_equal(const struct run *a, const struct run *b);
+
 /* NULL if the run has not been made. */
 const struct record *records_find(const struct records *records, const struct run *run);
 
