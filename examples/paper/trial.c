@@ -22,7 +22,11 @@ enum { BATCH = 50, RESPONSE_IMAGES = 500, CHOOSING_SHARE = 4 }; /* a quarter of 
 
 /* ---- wrong labels ---- */
 
-/* The share of the labels that becomes any other class, all as likely. The images' own labels stay as they are. */
+/*
+ * The share of the labels that becomes any other class, all as likely. The images' own labels stay as they are. The
+ * generated images are drawn with small numbers as seeds: here they are large, as labels that go wrong with the numbers
+ * that the picture was drawn with could be learned from it.
+ */
 static int32_t *noisy_labels(const struct images *images, int32_t percent, uint64_t seed)
 {
     int32_t *labels = malloc((size_t)images->count * sizeof *labels);
@@ -31,7 +35,7 @@ static int32_t *noisy_labels(const struct images *images, int32_t percent, uint6
         return NULL;
     }
     for (int32_t i = 0; i < images->count; i++) {
-        struct random random = random_for(seed, (uint64_t)i);
+        struct random random = random_for(~seed, (uint64_t)i);
         int wrong = random_below(&random, 100) < percent;
         int32_t step = 1 + random_below(&random, IMAGE_CLASSES - 1);
         labels[i] = wrong ? (images->labels[i] + step) % IMAGE_CLASSES : images->labels[i];
