@@ -68,7 +68,7 @@ static int parse_option(void *user, int option)
     case 'x':
         return parse_experiment(optarg, &settings->experiment);
     case 's':
-        return option_int("seeds", optarg, 1, 1000, &settings->seeds);
+        return option_int("seeds", optarg, 1, EXPERIMENT_SEEDS, &settings->seeds);
     case 'c':
         settings->csv = optarg;
         return 0;

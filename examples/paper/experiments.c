@@ -90,34 +90,36 @@ static const struct {
 struct summary {
     int32_t count;
     int64_t parameters, multiply_adds;
-    double sum[MEASURES], mean[MEASURES], deviation[MEASURES];
+    double mean[MEASURES], deviation[MEASURES];
 };
 
-static void summarize(struct summary *summary, const struct experiment *experiment, int32_t row,
-                      const struct records *records, const struct run *like, int32_t seeds)
+/* The rows of the file that belong to one of the table, at most `seeds`; returns how many. */
+static int32_t find_rows(const struct record **found, const struct experiment *experiment, int32_t row,
+                         const struct records *records, const struct run *like, int32_t seeds)
 {
-    *summary = (struct summary){0};
-    for (int pass = 0; pass < 2; pass++) /* first the means, then how far the runs are from them */
-        for (int32_t seed = 1; seed <= seeds; seed++) {
-            struct run run = experiment_run(experiment, row, like, seed);
-            const struct record *record = records_find(records, &run);
-            for (int32_t i = 0; i < MEASURES && record; i++) {
-                double off = measure(record, i) - summary->mean[i];
-                if (pass == 0)
-                    summary->sum[i] += measure(record, i);
-                else
-                    summary->deviation[i] += off * off;
-            }
-            if (record && pass == 0) {
-                summary->count++;
-                summary->parameters = record->parameters;
-                summary->multiply_adds = record->multiply_adds;
-            }
-            for (int32_t i = 0; i < MEASURES && pass == 0 && summary->count > 0; i++)
-                summary->mean[i] = summary->sum[i] / summary->count;
-        }
-    for (int32_t i = 0; i < MEASURES; i++)
-        summary->deviation[i] = summary->count > 1 ? sqrt(summary->deviation[i] / (summary->count - 1)) : 0;
+    int32_t count = 0;
+    for (int32_t seed = 1; seed <= seeds; seed++) {
+        struct run run = experiment_run(experiment, row, like, seed);
+        const struct record *record = records_find(records, &run);
+        if (record)
+            found[count++] = record;
+    }
+    return count;
+}
+
+static void summarize(struct summary *summary, const struct record *const *found, int32_t count)
+{
+    *summary =
+        (struct summary){.count = count, .parameters = found[0]->parameters, .multiply_adds = found[0]->multiply_adds};
+    for (int32_t which = 0; which < MEASURES; which++) {
+        double sum = 0, squares = 0;
+        for (int32_t i = 0; i < count; i++)
+            sum += measure(found[i], which);
+        double mean = summary->mean[which] = sum / count;
+        for (int32_t i = 0; i < count; i++)
+            squares += (measure(found[i], which) - mean) * (measure(found[i], which) - mean);
+        summary->deviation[which] = count > 1 ? sqrt(squares / (count - 1)) : 0;
+    }
 }
 
 /* Responses may be of any size; an overlap is below 1. */
@@ -133,6 +135,7 @@ void experiment_print(const struct experiment *experiment, const struct records 
                       int32_t seeds)
 {
     int columns = (int)experiment->columns;
+    const struct record *rows[EXPERIMENT_SEEDS];
     printf("\n%s (`%s`; %d epochs of %d images, %d test images, %d %s)\n\n", experiment->title, experiment->name,
            (int)(experiment->longer * run->epochs), (int)run->images, (int)run->tests, (int)seeds,
            seeds > 1 ? "seeds" : "seed");
@@ -141,9 +144,10 @@ void experiment_print(const struct experiment *experiment, const struct records 
     for (int32_t i = 0; i < experiment->count; i++) {
         struct summary summary;
         const struct experiment_row *row = &experiment->rows[i];
-        summarize(&summary, experiment, i, records, run, seeds);
-        if (summary.count == 0)
+        int32_t found = find_rows(rows, experiment, i, records, run, seeds);
+        if (found == 0)
             continue;
+        summarize(&summary, rows, found);
         printf("| %s | %s", row->title, row->network);
         if (row->noise > 0)
             printf(", %d %%", (int)row->noise);

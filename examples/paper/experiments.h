@@ -12,6 +12,8 @@ struct experiment_row {
     int32_t noise;
 };
 
+enum { EXPERIMENT_SEEDS = 100 }; /* at most */
+
 enum columns { COLUMNS_ERROR, COLUMNS_RESPONSE, COLUMNS_OVERLAP };
 
 struct experiment {
