@@ -24,23 +24,25 @@
 enum { MASK_IMAGES = 500, PICTURE_IMAGES = 12, MAX_MODULES = 8 };
 
 struct settings {
-    const char *data, *out, *picture;
+    const char *data, *out, *picture, *samples;
     int32_t epochs, threads; /* epochs 0: what suits the data */
     uint64_t seed;
     int linear;
 };
 
-static const char help[] = "Usage: quickstart [OPTION]...\n"
-                           "Trains a small residual attention network, shows what its masks look at, saves it\n"
-                           "and loads it again. Without --data it draws its own images: shapes of ten classes.\n"
-                           "\n"
-                           "  --data DIR      the binary files of CIFAR-10 or CIFAR-100 instead\n"
-                           "  --epochs N      how often to go through the training images\n"
-                           "  --threads N     0, the default: as many as there are CPUs\n"
-                           "  --seed N        of the weights and the order of the images (default 1)\n"
-                           "  --out FILE      where the network is saved (default shapes.resattn or cifar.resattn)\n"
-                           "  --picture FILE  a PNG of images and masks (default shapes.png or cifar.png)\n"
-                           "  --help          this text\n";
+static const char help[] =
+    "Usage: quickstart [OPTION]...\n"
+    "Trains a small residual attention network, shows what its masks look at, saves it\n"
+    "and loads it again. Without --data it draws its own images: shapes of ten classes.\n"
+    "\n"
+    "  --data DIR      the binary files of CIFAR-10 or CIFAR-100 instead\n"
+    "  --epochs N      how often to go through the training images\n"
+    "  --threads N     0, the default: as many as there are CPUs\n"
+    "  --seed N        of the weights and the order of the images (default 1)\n"
+    "  --out FILE      where the network is saved (default shapes.resattn or cifar.resattn)\n"
+    "  --picture FILE  a PNG of images and masks (default shapes.png or cifar.png)\n"
+    "  --samples DIR   no training: writes a test image of each class there, as circle.png and so on\n"
+    "  --help          this text\n";
 
 static int parse_option(void *user, int option)
 {
@@ -61,6 +63,9 @@ static int parse_option(void *user, int option)
     case 'p':
         settings->picture = optarg;
         return 0;
+    case 'n':
+        settings->samples = optarg;
+        return 0;
     case 'l':
         settings->linear = 1;
         return 0;
@@ -72,15 +77,12 @@ static int parse_option(void *user, int option)
 /* Returns 0 to go on, 1 after --help, -1 after printing what is wrong. */
 static int parse(struct settings *settings, int argc, char **argv)
 {
-    static const struct option options[] = {{"data", required_argument, NULL, 'd'},
-                                            {"epochs", required_argument, NULL, 'e'},
-                                            {"threads", required_argument, NULL, 't'},
-                                            {"seed", required_argument, NULL, 's'},
-                                            {"out", required_argument, NULL, 'o'},
-                                            {"picture", required_argument, NULL, 'p'},
-                                            {"linear", no_argument, NULL, 'l'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"data", required_argument, NULL, 'd'},    {"epochs", required_argument, NULL, 'e'},
+        {"threads", required_argument, NULL, 't'}, {"seed", required_argument, NULL, 's'},
+        {"out", required_argument, NULL, 'o'},     {"picture", required_argument, NULL, 'p'},
+        {"samples", required_argument, NULL, 'n'}, {"linear", no_argument, NULL, 'l'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
     *settings = (struct settings){.data = "shapes", .seed = 1};
     int result = options_read(argc, argv, options, help, parse_option, settings);
     if (!result && optind < argc)
@@ -249,6 +251,23 @@ static int run(const struct settings *settings, const struct dataset *training, 
     return result;
 }
 
+/* The first image of each class. */
+static int write_samples(const char *folder, const struct images *test)
+{
+    char path[4096];
+    for (int32_t label = 0; label < test->classes.count; label++) {
+        int32_t i = 0;
+        while (i < test->count && test->labels[i] != label)
+            i++;
+        int length = snprintf(path, sizeof path, "%s/%s.png", folder, test->classes.texts[label]);
+        if (length < 0 || (size_t)length >= sizeof path)
+            return complain("--samples is '%.40s...', expected a shorter path", folder);
+        if (i < test->count && picture_write_image(path, image_pixels(test, i)))
+            return -1;
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     double started = seconds_now();
@@ -257,16 +276,19 @@ int main(int argc, char **argv)
     int parsed = parse(&settings, argc, argv);
     if (parsed)
         return parsed > 0 ? EXIT_SUCCESS : usage_hint(NULL);
-    struct dataset *training = dataset_open(settings.data, DATASET_TRAIN, NULL);
-    struct dataset *test = training ? dataset_open(settings.data, DATASET_TEST, NULL) : NULL;
+    struct dataset *test = dataset_open(settings.data, DATASET_TEST, NULL), *training = NULL;
     int result = test ? 0 : -1;
     if (!result && !dataset_side(test))
         result = complain("%s: folders of pictures are for resattn train", settings.data);
-    if (!result)
-        result = run(&settings, training, test);
+    if (!result && settings.samples) {
+        result = write_samples(settings.samples, dataset_images(test));
+    } else if (!result) {
+        training = dataset_open(settings.data, DATASET_TRAIN, NULL);
+        result = training ? run(&settings, training, test) : -1;
+    }
     dataset_close(training);
     dataset_close(test);
-    if (!result)
+    if (!result && !settings.samples)
         printf("\n%.0f seconds in all.\n", seconds_now() - started);
     return result ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -77,9 +77,9 @@ static int report(resattn_network *network, const char *title, const struct data
         result = area < 0 ? -1 : 0;
         printf(" %.3f", area);
     }
-    struct cut cut = overlap_best(&answers, images, 0, CHOOSING);
-    printf("\n  overlap %.3f (intersection over union; module %d %s %.2f)\n",
-           overlap(&answers, &cut, images, CHOOSING, images->count - CHOOSING), (int)cut.module + 1,
+    struct cut cut;
+    double share = overlap_chosen(&answers, images, CHOOSING, &cut);
+    printf("\n  overlap %.3f (intersection over union; module %d %s %.2f)\n", share, (int)cut.module + 1,
            cut.below ? "below" : "above", cut.threshold);
     fflush(stdout);
     answers_free(&answers);

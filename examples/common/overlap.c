@@ -43,3 +43,9 @@ struct cut overlap_best(const struct answers *answers, const struct images *imag
             }
     return best;
 }
+
+double overlap_chosen(const struct answers *answers, const struct images *images, int32_t choosing, struct cut *cut)
+{
+    *cut = overlap_best(answers, images, 0, choosing);
+    return overlap(answers, cut, images, choosing, answers->count - choosing);
+}

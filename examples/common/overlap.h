@@ -22,4 +22,7 @@ double overlap(const struct answers *answers, const struct cut *cut, const struc
 /* The cut with the largest overlap on those images, of all modules, both sides and thresholds of 0.01 to 0.99. */
 struct cut overlap_best(const struct answers *answers, const struct images *images, int32_t first, int32_t count);
 
+/* The overlap on the other images with the cut that is best on the first `choosing`; the cut goes to *cut. */
+double overlap_chosen(const struct answers *answers, const struct images *images, int32_t choosing, struct cut *cut);
+
 #endif

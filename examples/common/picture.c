@@ -96,15 +96,20 @@ static void draw_mask(struct sheet *sheet, int32_t x, int32_t y, const struct mo
     }
 }
 
-static int write_sheet(const struct sheet *sheet, const char *path)
+static int write_png(const char *path, int32_t width, int32_t height, const uint8_t *pixels)
 {
     png_image png;
     memset(&png, 0, sizeof png);
     png.version = PNG_IMAGE_VERSION;
-    png.width = (png_uint_32)sheet->width;
-    png.height = (png_uint_32)sheet->height;
+    png.width = (png_uint_32)width;
+    png.height = (png_uint_32)height;
     png.format = PNG_FORMAT_RGB;
-    return png_image_write_to_file(&png, path, 0, sheet->pixels, 0, NULL) ? 0 : complain("%s: %s", path, png.message);
+    return png_image_write_to_file(&png, path, 0, pixels, 0, NULL) ? 0 : complain("%s: %s", path, png.message);
+}
+
+int picture_write_image(const char *path, const uint8_t *pixels)
+{
+    return write_png(path, IMAGE_SIDE, IMAGE_SIDE, pixels);
 }
 
 int picture_write(const char *path, const struct images *images, const struct answers *answers, int32_t count)
@@ -132,7 +137,7 @@ int picture_write(const char *path, const struct images *images, const struct an
             draw_mask(&sheet, x, y, masks, masks->values + (size_t)i * map);
         }
     }
-    int result = write_sheet(&sheet, path);
+    int result = write_png(path, sheet.width, sheet.height, sheet.pixels);
     free(sheet.pixels);
     return result;
 }
