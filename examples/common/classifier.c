@@ -27,7 +27,8 @@ static int open_classifier(struct classifier *classifier, resattn_network *netwo
     classifier->softmaxed = ends_with_softmax(resattn_network_root(network));
     classifier->probabilities = calloc((size_t)capacity * (size_t)classifier->classes, sizeof(float));
     int result = classifier->probabilities ? 0 : complain("no memory for %d answers", (int)capacity);
-    if (!result && !(classifier->session = open_session(network, RESATTN_INFERENCE, capacity, side, with_masks)))
+    if (!result && !(classifier->session =
+                         open_session(network, RESATTN_INFERENCE, capacity, side, with_masks ? SESSION_MASKS : 0)))
         result = -1;
     if (!result)
         result = batch_init(&classifier->batch, resattn_network_context(network), capacity, side);

@@ -57,7 +57,8 @@ static int open_run(struct run *run, resattn_network *network, const struct data
     run->loader = loader_open(resattn_network_context(network), dataset, &settings);
     if (!run->loader)
         return -1;
-    run->session = open_session(network, RESATTN_INFERENCE, run->batch, evaluation->side, with_masks);
+    run->session =
+        open_session(network, RESATTN_INFERENCE, run->batch, evaluation->side, with_masks ? SESSION_MASKS : 0);
     if (!run->session)
         return -1;
     run->outputs = calloc((size_t)run->batch * (size_t)run->classes, sizeof *run->outputs);

@@ -34,14 +34,15 @@ static int ask_for_masks(resattn_plan *plan, const resattn_network *network)
     return 0;
 }
 
-resattn_session *open_session(resattn_network *network, resattn_purpose purpose, int32_t batch, int32_t side,
-                              int with_masks)
+resattn_session *open_session(resattn_network *network, resattn_purpose purpose, int32_t batch, int32_t side, int flags)
 {
     resattn_session *session = NULL;
     resattn_plan *plan = resattn_plan_new(network, purpose, batch, side, side);
     int result = plan ? check_output(plan, network) : complain_library();
-    if (!result && with_masks)
+    if (!result && flags & SESSION_MASKS)
         result = ask_for_masks(plan, network);
+    if (!result && flags & SESSION_RECOMPUTE && resattn_plan_set_recomputation(plan, 1))
+        result = complain_library();
     if (!result && !(session = resattn_session_new(plan)))
         complain_library();
     resattn_plan_free(plan);

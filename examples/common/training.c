@@ -116,8 +116,9 @@ int training_open(struct training *training, resattn_network *network, const str
         return complain("%d images are less than one batch of %d", (int)count, (int)settings->batch);
     if (open_loader(training, context, dataset, indices, count))
         return -1;
-    training->session = open_session(network, RESATTN_TRAINING, settings->batch / settings->micro_batches,
-                                     settings->side, settings->mask_weight > 0);
+    training->session =
+        open_session(network, RESATTN_TRAINING, settings->batch / settings->micro_batches, settings->side,
+                     (settings->mask_weight > 0 ? SESSION_MASKS : 0) | (settings->recompute ? SESSION_RECOMPUTE : 0));
     if (!training->session)
         return -1;
     training->optimizer = new_optimizer(network, settings);

@@ -38,6 +38,7 @@ struct training_settings {
     double mask_weight;         /* of each attention mask's loss; 0: masks have no targets */
     resattn_mask_loss_kind mask_loss;
     double average; /* decay of the moving average of the weights; 0: there is none */
+    int recompute;  /* less memory and more time, for the same results */
     uint64_t seed;  /* of the order of the images, and of augmentation */
 };
 

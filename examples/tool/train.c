@@ -30,7 +30,7 @@ static struct augmentation choose_augmentation(const struct train_settings *sett
 /* Room for the path of a --rate-of. */
 enum { PATH = 512 };
 
-/* Paths of --freeze, --no-decay and --rate-of. `names` holds the paths of the last. */
+/* Paths of --no-decay and --rate-of. `names` holds the paths of the last. */
 static int read_factors(const struct train_settings *settings, struct path_factor *factors, char (*names)[PATH])
 {
     struct path_factor *factor = factors;
@@ -45,8 +45,6 @@ static int read_factors(const struct train_settings *settings, struct path_facto
             return -1;
         factor++;
     }
-    for (int32_t i = 0; i < settings->freeze.count; i++)
-        *factor++ = (struct path_factor){settings->freeze.texts[i], "rate", 0};
     return 0;
 }
 
@@ -70,6 +68,7 @@ static void fill(struct training_settings *training, const struct train_settings
                                            .mask_weight = settings->mask_weight,
                                            .mask_loss = (resattn_mask_loss_kind)(settings->mask_kind + 1),
                                            .average = settings->average,
+                                           .recompute = settings->recompute,
                                            .seed = settings->seed};
 }
 
@@ -77,7 +76,7 @@ static void fill(struct training_settings *training, const struct train_settings
 static int run(resattn_network *network, struct train_settings *settings, const struct train_data *data)
 {
     struct training_settings training;
-    int32_t count = settings->no_decay.count + settings->rate_of.count + settings->freeze.count;
+    int32_t count = settings->no_decay.count + settings->rate_of.count;
     struct path_factor *factors = calloc((size_t)count + 1, sizeof *factors);
     char(*names)[PATH] = calloc((size_t)settings->rate_of.count + 1, PATH);
     int failed = factors && names ? read_factors(settings, factors, names) : complain("no memory for paths");

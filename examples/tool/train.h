@@ -20,7 +20,8 @@ struct train_settings {
     char *model, *load;
     struct setting_list set, freeze, no_decay, rate_of;
     char *data, *target_folder, *out, *best, *checkpoint, *log, *curves, *class_weights;
-    int32_t epochs, batch, micro_batches, size, short_side, limit, patience, average_batches, threads, storage;
+    int32_t epochs, batch, micro_batches, size, short_side, limit, patience, average_batches, recompute, threads,
+        storage;
     int32_t augment, optimizer, schedule, mask_kind;
     int32_t log_steps, checkpoint_steps, stop_after_steps;
     double checkpoint_minutes;
@@ -58,9 +59,6 @@ const char *train_split(const char *setting, const char *text, char *name, size_
  * printing why not. */
 resattn_network *train_network(resattn_context *context, const struct train_settings *settings, resattn_network *loaded,
                                int32_t classes);
-
-/* Freezes the statistics below the paths of --freeze (1), or lets them go again (0). */
-int train_freeze(resattn_network *network, const struct train_settings *settings, int32_t frozen);
 
 /* ---- train_data.c: the images ---- */
 

@@ -39,8 +39,11 @@ int train_enter_average(struct training *training, const struct train_data *data
     if (resattn_average_swap(training->average))
         return complain_library();
     /* A plain mean does not depend on the statistics before, which a run that was broken off may have left. */
-    if (resattn_session_set_statistics(training->session, RESATTN_STATISTICS_MEAN))
-        return complain_library();
+    if (resattn_session_set_statistics(training->session, RESATTN_STATISTICS_MEAN)) {
+        complain_library();
+        train_leave_average(training);
+        return -1;
+    }
     struct loader *loader =
         loader_open(resattn_network_context(resattn_session_network(training->session)), data->training, &wanted);
     int result = loader ? run(training, loader) : -1;

@@ -242,31 +242,3 @@ resattn_network *train_network(resattn_context *context, const struct train_sett
         return resattn_network_ref(loaded);
     return make_again(context, settings, loaded, classes);
 }
-
-/* ---- freezing ---- */
-
-static int is_below(const char *path, const char *name)
-{
-    size_t length = strlen(path);
-    return strncmp(name, path, length) == 0 && (length == 0 || name[length] == '.' || name[length] == '\0');
-}
-
-static int freeze_layers(resattn_layer *layer, const char *path, int32_t frozen)
-{
-    const char *own = resattn_layer_path(layer);
-    if (strcmp(resattn_layer_kind(layer), "batch_norm") == 0 && own && is_below(path, own) &&
-        resattn_layer_set_int(layer, "frozen", frozen))
-        return complain_library();
-    for (int32_t i = 0; i < resattn_layer_child_count(layer); i++)
-        if (freeze_layers(resattn_layer_child(layer, i), path, frozen))
-            return -1;
-    return 0;
-}
-
-int train_freeze(resattn_network *network, const struct train_settings *settings, int32_t frozen)
-{
-    for (int32_t i = 0; i < settings->freeze.count; i++)
-        if (freeze_layers(resattn_network_root(network), settings->freeze.texts[i], frozen))
-            return -1;
-    return 0;
-}

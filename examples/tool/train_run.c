@@ -51,16 +51,26 @@ static double seconds_of(const struct run *run)
     return run->before + seconds_now() - run->started;
 }
 
-/* Writes the network as it is for use: without the state of the training. */
+/* Freezes what is below the paths of --freeze (1), or lets it go again (0). */
+static int freeze(struct run *run, int32_t frozen)
+{
+    const struct setting_list *paths = &run->settings->freeze;
+    for (int32_t i = 0; i < paths->count; i++)
+        if (resattn_optimizer_freeze(run->training.optimizer, paths->texts[i], frozen))
+            return complain_library();
+    return 0;
+}
+
+/* Writes the network as it is for use: without the state of the training, and with nothing frozen. */
 static int save_result(struct run *run, const char *path)
 {
     resattn_number_type type = (resattn_number_type)(run->settings->storage + RESATTN_NUMBER_F32);
-    if (train_freeze(run->network, run->settings, 0))
+    if (freeze(run, 0))
         return -1;
     resattn_network_set_storage(run->network, type);
     int result = resattn_network_save(run->network, path, RESATTN_DEFAULT_LEVEL) ? complain_library() : 0;
     resattn_network_set_storage(run->network, RESATTN_NUMBER_F32);
-    return train_freeze(run->network, run->settings, 1) || result ? -1 : 0;
+    return freeze(run, 1) || result ? -1 : 0;
 }
 
 /* Writes a checkpoint. An earlier one stays as it is until the new one is whole. */
@@ -254,10 +264,10 @@ static int open_run(struct run *run, const struct training_settings *settings)
     run->checkpoint = checkpoint_path(run->settings);
     if (!run->checkpoint)
         return complain("no memory for the checkpoint's name");
-    if (read_progress(run, data->count) || train_freeze(run->network, run->settings, 1) ||
+    if (read_progress(run, data->count) ||
         training_open(&run->training, run->network, data->training, data->indices, data->count, settings,
                       (int64_t)progress->step) ||
-        restore(run) || train_log_open(&run->log, run->settings->log, progress, resumed))
+        freeze(run, 1) || restore(run) || train_log_open(&run->log, run->settings->log, progress, resumed))
         return -1;
     int64_t images = run->training.steps_an_epoch * settings->batch;
     progress_start(&run->bar, settings->epochs, images, run->training.step * settings->batch);
