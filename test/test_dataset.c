@@ -52,7 +52,7 @@ static uint8_t record_byte(int32_t i, int32_t k, int32_t labels, int test)
 {
     if (k == labels - 1)
         return (uint8_t)((i * 7 + test) % (labels == 2 ? 100 : 10));
-    return k == 0 ? 19 : (uint8_t)(i * 31 + (k - labels) * 7 + (k - labels) / 1024 + test);
+    return (uint8_t)(k == 0 ? 19 : i * 31 + (k - labels) * 7 + (k - labels) / 1024 + test);
 }
 
 static void write_records(const char *name, int32_t first, int32_t count, int32_t labels, int test)
