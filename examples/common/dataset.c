@@ -102,6 +102,14 @@ static struct dataset *finish(struct dataset *dataset, int result)
     return NULL;
 }
 
+int dataset_is_named_by(const struct dataset *dataset, const resattn_network *network)
+{
+    int all = 1;
+    for (int32_t i = 0; i < dataset->classes.count && all; i++)
+        all = network_class(network, dataset->classes.texts[i]) >= 0;
+    return all;
+}
+
 struct dataset *dataset_open(const char *where, enum dataset_part part, const resattn_network *network)
 {
     struct dataset *dataset = calloc(1, sizeof *dataset);

@@ -41,6 +41,9 @@ int32_t dataset_classes(const struct dataset *dataset);
 /* NULL if there is no such class. */
 const char *dataset_class_name(const struct dataset *dataset, int32_t c);
 
+/* Whether the network has a class of the name of each of the set's. */
+int dataset_is_named_by(const struct dataset *dataset, const resattn_network *network);
+
 int32_t dataset_label(const struct dataset *dataset, int32_t index);
 
 /* The path of a picture's file; NULL where pictures have no files of their own. */

@@ -218,10 +218,5 @@ int sheet_write(const struct sheet *sheet, const char *path)
     cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, width, (int)height);
     cairo_t *cairo = cairo_create(surface);
     draw_sheet(cairo, sheet, width, (int32_t)height);
-    cairo_status_t status = cairo_status(cairo);
-    cairo_destroy(cairo);
-    int result = status ? complain("%s: cannot be drawn: %s", path, cairo_status_to_string(status))
-                        : picture_save(surface, path);
-    cairo_surface_destroy(surface);
-    return result;
+    return drawing_save(cairo, surface, path);
 }

@@ -67,7 +67,7 @@ void draw_text(cairo_t *cairo, const char *text, double x, double y, double widt
     cairo_show_text(cairo, line);
 }
 
-int picture_save(cairo_surface_t *surface, const char *path)
+static int write_png(cairo_surface_t *surface, const char *path)
 {
     struct stat file;
     errno = 0;
@@ -78,4 +78,14 @@ int picture_save(cairo_surface_t *surface, const char *path)
     if (status == CAIRO_STATUS_WRITE_ERROR && stat(path, &file) == 0 && S_ISREG(file.st_mode))
         remove(path);
     return -1;
+}
+
+int drawing_save(cairo_t *cairo, cairo_surface_t *surface, const char *path)
+{
+    cairo_status_t status = cairo_status(cairo);
+    cairo_destroy(cairo);
+    int result =
+        status ? complain("%s: cannot be drawn: %s", path, cairo_status_to_string(status)) : write_png(surface, path);
+    cairo_surface_destroy(surface);
+    return result;
 }

@@ -16,7 +16,8 @@ enum place { LEFT, MIDDLE, RIGHT };
 void draw_text(cairo_t *cairo, const char *text, double x, double y, double width, double size, enum weight weight,
                enum place place);
 
-/* Writes a PNG file. Of one that could not be written nothing stays. Returns 0, or -1 after printing why not. */
-int picture_save(cairo_surface_t *surface, const char *path);
+/* Ends a drawing and writes its surface as a PNG file; both are gone afterwards. Of a file that could not be written
+ * nothing stays. Returns 0, or -1 after printing why not. */
+int drawing_save(cairo_t *cairo, cairo_surface_t *surface, const char *path);
 
 #endif

@@ -94,20 +94,6 @@ static int run(resattn_network *network, struct train_settings *settings, const 
 
 /* ---- the network and the images ---- */
 
-/* Whether a network has a class of the name of each of the set's. */
-static int has_classes(const resattn_network *network, const struct dataset *dataset)
-{
-    for (int32_t i = 0; i < dataset_classes(dataset); i++) {
-        int32_t c = 0;
-        while (resattn_network_class(network, c) &&
-               strcmp(resattn_network_class(network, c), dataset_class_name(dataset, i)) != 0)
-            c++;
-        if (!resattn_network_class(network, c))
-            return 0;
-    }
-    return 1;
-}
-
 /* Images in the order of the classes of a network that was loaded, if it knows them. */
 static int open_data(struct train_data *data, const struct train_settings *settings, const resattn_network *loaded)
 {
@@ -115,7 +101,7 @@ static int open_data(struct train_data *data, const struct train_settings *setti
         struct dataset *dataset = dataset_open(settings->data, DATASET_TRAIN, NULL);
         if (!dataset)
             return -1;
-        if (!has_classes(loaded, dataset))
+        if (!dataset_is_named_by(dataset, loaded))
             loaded = NULL;
         dataset_close(dataset);
     }

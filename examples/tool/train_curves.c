@@ -174,10 +174,5 @@ int train_curves_write(const char *path, const struct train_history *history, in
     cairo_t *cairo = cairo_create(surface);
     if (history->count > 0)
         draw(cairo, history, epochs, title);
-    cairo_status_t status = cairo_status(cairo);
-    cairo_destroy(cairo);
-    int result = status ? complain("%s: cannot be drawn: %s", path, cairo_status_to_string(status))
-                        : picture_save(surface, path);
-    cairo_surface_destroy(surface);
-    return result;
+    return drawing_save(cairo, surface, path);
 }
