@@ -13,12 +13,13 @@
 /* The micro-kernels for ra_cpu(). */
 const ra_micro *ra_micro_kernels(void);
 
-/* All panels, and panel `panel` of those of all groups; packed: where the first begins. */
 /* Of all groups. */
 static inline int32_t ra_panel_count(const ra_conv *conv)
 {
     return (int32_t)ra_div_up(conv->out_c / conv->groups, RA_PANEL) * conv->groups;
 }
+
+/* All panels, and panel `panel` of those of all groups; packed: where the first begins. */
 void ra_panels_pack(const ra_conv *conv, const float *filter, float *packed);
 void ra_panels_pack_one(const ra_conv *conv, const float *filter, int32_t panel, float *packed);
 bool ra_panels_work(const ra_conv *conv, int32_t n, int32_t workers, size_t *bytes);
