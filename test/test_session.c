@@ -216,7 +216,7 @@ static void double_bias(int through_memory)
         ck_assert_int_eq(resattn_tensor_write(bias, RESATTN_CHANNELS_FIRST, values, SMALL_CLASSES), RESATTN_OK);
         return;
     }
-    memcpy(resattn_tensor_data(bias), values, sizeof values);
+    memcpy(resattn_tensor_mutable_data(bias), values, sizeof values);
     ck_assert_int_eq(resattn_network_touch(network), RESATTN_OK);
 }
 
