@@ -5,6 +5,10 @@
  * The logical order is batch, channels, height, width (NCHW) for images and output channels, input channels, height, width
  * (OIHW) for filters. Where the elements lie in memory is told by the strides, in elements: the library itself keeps
  * images and filters channels-last. A tensor of one or two dimensions is a vector or a matrix in row-major order.
+ *
+ * Memory of the library's own begins at a multiple of 64 bytes: that of every tensor of resattn_tensor_new(), of each parameter and
+ * gradient of a network and of each output and input gradient of a session. Views and tensors over foreign memory begin where
+ * they are put.
  */
 #ifndef RESATTN_TENSOR_H
 #define RESATTN_TENSOR_H
@@ -91,15 +95,23 @@ RESATTN_API int64_t resattn_tensor_stride(const resattn_tensor *tensor, int32_t 
 RESATTN_API int64_t resattn_tensor_elements(const resattn_tensor *tensor);
 
 /*
- * The element with index 0 in every dimension, to read. Borrowed, valid while the tensor is. NULL, with an error recorded:
- * INVALID_ARGUMENT for NULL, WRONG_STATE for a parameter or gradient of a sealed network. Any thread. Since 0.9.
+ * All sizes and all strides (in elements) at once: as many numbers as the tensor has dimensions, NULL for NULL. Borrowed, valid
+ * while the tensor is. Of a session's output or input gradient the first size is the number of images of the last run, so that it
+ * changes; all else never does. Any thread. Since 0.9.
+ */
+RESATTN_API const int64_t *resattn_tensor_shape(const resattn_tensor *tensor);
+RESATTN_API const int64_t *resattn_tensor_strides(const resattn_tensor *tensor);
+
+/*
+ * The element with index 0 in every dimension, to read. Borrowed, valid while the tensor is. NULL for NULL, and with WRONG_STATE
+ * recorded for a parameter or gradient of a sealed network. Any thread. Since 0.9.
  */
 RESATTN_API const void *resattn_tensor_data(const resattn_tensor *tensor);
 
 /*
  * The same, to write. A network takes this call for a change of the parameter: sessions made or refreshed from now on see the
- * values of that moment. A host that writes later on tells the network by resattn_network_touch(). NULL, with an error
- * recorded: as above, and WRONG_STATE for an output or an input gradient, which only their session writes. Since 0.9.
+ * values of that moment. A host that writes later on tells the network by resattn_network_touch(). NULL as above, and with
+ * WRONG_STATE recorded for an output or an input gradient, which only their session writes. Since 0.9.
  */
 RESATTN_API void *resattn_tensor_mutable_data(resattn_tensor *tensor);
 

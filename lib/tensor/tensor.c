@@ -292,6 +292,16 @@ int64_t resattn_tensor_stride(const resattn_tensor *tensor, int32_t dimension)
     return tensor == NULL || dimension < 0 || dimension >= tensor->rank ? 0 : tensor->stride[dimension];
 }
 
+const int64_t *resattn_tensor_shape(const resattn_tensor *tensor)
+{
+    return tensor == NULL ? NULL : tensor->shape;
+}
+
+const int64_t *resattn_tensor_strides(const resattn_tensor *tensor)
+{
+    return tensor == NULL ? NULL : tensor->stride;
+}
+
 int64_t resattn_tensor_elements(const resattn_tensor *tensor)
 {
     if (tensor == NULL)
@@ -323,12 +333,12 @@ resattn_status ra_tensor_check_write(const resattn_tensor *tensor, const char *n
 
 const void *resattn_tensor_data(const resattn_tensor *tensor)
 {
-    return ra_tensor_check_read(tensor, "tensor") == RESATTN_OK ? tensor->data : NULL;
+    return tensor != NULL && ra_tensor_check_read(tensor, "tensor") == RESATTN_OK ? tensor->data : NULL;
 }
 
 void *resattn_tensor_mutable_data(resattn_tensor *tensor)
 {
-    if (ra_tensor_check_write(tensor, "tensor") != RESATTN_OK)
+    if (tensor == NULL || ra_tensor_check_write(tensor, "tensor") != RESATTN_OK)
         return NULL;
     ra_tensor_changed(tensor);
     return tensor->data;
