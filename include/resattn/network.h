@@ -33,7 +33,7 @@ RESATTN_API resattn_network *resattn_network_new_zeroed(resattn_builder *builder
 /* Adds an owner; returns its argument. Any thread. Since 0.9. */
 RESATTN_API resattn_network *resattn_network_ref(resattn_network *network);
 
-/* Takes an owner away. Plans, sessions and optimizers each hold a share. Any thread. Since 0.9. */
+/* Takes an owner away. Plans, sessions, optimizers and owners of parameters' tensors each hold a share. Any thread. Since 0.9. */
 RESATTN_API void resattn_network_unref(resattn_network *network);
 
 /*
@@ -45,10 +45,12 @@ RESATTN_API resattn_status resattn_network_initialize(resattn_network *network, 
 
 /*
  * Gives up the parameters: what stays are the constants that the network's inference sessions have made of them, and with these
- * the network infers, in these sessions and in new ones, for a fraction of the memory. The parameters' tensors end; training,
- * saving, loading weights, initialising and everything else that needs them answer WRONG_STATE from now on, for good.
+ * the network infers, in these sessions and in new ones, for a fraction of the memory. The parameters' tensors have no values any
+ * more; reading or writing them, training, saving, loading weights, initialising and everything else that needs them answers
+ * WRONG_STATE from now on, for good.
  * Errors: INVALID_ARGUMENT; WRONG_STATE where there is no inference session that has seen the present values; BUSY while
- * anything runs on the network. Since 0.9.
+ * anything runs on the network, or somebody owns the tensor of a parameter or gradient (resattn_tensor_ref()) or a view of one.
+ * Since 0.9.
  */
 RESATTN_API resattn_status resattn_network_seal(resattn_network *network);
 
@@ -70,7 +72,7 @@ RESATTN_API resattn_attention *resattn_network_attention(const resattn_network *
 
 /*
  * Parameters and statistics, in the order of the layers in the tree. The tensors are borrowed from the network and share
- * its memory: filters are OIHW (IOHW for transposed convolution), matrices (out, in), the rest vectors.
+ * its memory (who calls resattn_tensor_ref(), or views one, has a share of the network): filters are OIHW (IOHW for transposed convolution), matrices (out, in), the rest vectors.
  */
 typedef enum resattn_parameter_kind {
     RESATTN_PARAMETER_NONE = 0, /* what a getter answers where there is none, as in every enum with a NONE */

@@ -101,7 +101,7 @@ RESATTN_API resattn_status resattn_session_forward(resattn_session *session, con
 /*
  * An output of the last forward pass: n, channels, height, width. NULL is the network's output, otherwise a name that the plan
  * asked for. Borrowed from the session, the contents valid until its next run; a host that keeps them copies them. The tensor
- * is read-only. NULL and NOT_FOUND, or WRONG_STATE before a forward pass. Since 0.9.
+ * is read-only, and has no other owners: resattn_tensor_ref() and views are refused. NULL and NOT_FOUND, or WRONG_STATE before a forward pass. Since 0.9.
  */
 RESATTN_API const resattn_tensor *resattn_session_output(resattn_session *session, const char *name);
 
