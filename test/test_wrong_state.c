@@ -151,7 +151,7 @@ START_TEST(test_damaged_blob)
     ck_assert_msg(loaded != NULL, "%s", resattn_last_error());
     resattn_network_unref(loaded);
     free(copy);
-    resattn_buffer_free(context, bytes);
+    resattn_buffer_free(bytes);
 }
 END_TEST
 

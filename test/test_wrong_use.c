@@ -545,8 +545,7 @@ START_TEST(test_blobs)
     REFUSED(INVALID, "NULL", resattn_network_save(NULL, "/tmp/x", 6));
     REFUSED(INVALID, "NULL", resattn_network_save_buffer(NULL, 6, &bytes, &size));
     REFUSED(INVALID, "NULL", resattn_network_save_stream(NULL, 6, write_nothing, NULL));
-    resattn_buffer_free(context, NULL);
-    resattn_buffer_free(NULL, NULL);
+    resattn_buffer_free(NULL);
     NOTHING(INVALID, "NULL", resattn_network_load(NULL, "/tmp/x"));
     NOTHING(INVALID, "NULL", resattn_network_load(context, NULL));
     NOTHING(ABSENT, "/no/such/file", resattn_network_load(context, "/no/such/file"));
