@@ -138,13 +138,21 @@ typedef enum resattn_statistics {
 RESATTN_API resattn_status resattn_session_set_statistics(resattn_session *session, resattn_statistics statistics);
 
 /*
- * How many forward passes a training session has done; -1 for NULL. What dropout drops depends on this number, the context's seed
- * and nothing else, so a training that goes on from a checkpoint (checkpoint.h) sets it: then the next pass draws what it would have
- * drawn. It may be set at any time, between forward and backward too: backward belongs to the forward pass that was done.
+ * How many forward passes a session has done, of inference too, where nothing depends on it; -1 for NULL. What dropout drops
+ * depends on this number, the session's seed, the layer's path and nothing else, so a training that goes on from a checkpoint
+ * (checkpoint.h) sets it: then the next pass draws what it would have drawn. It may be set at any time, between forward and
+ * backward too: backward belongs to the forward pass that was done.
  * Errors: INVALID_ARGUMENT (a step outside 0 to 2^53), WRONG_STATE in inference. Since 0.9.
  */
 RESATTN_API int64_t resattn_session_step_count(const resattn_session *session);
 RESATTN_API resattn_status resattn_session_set_step_count(resattn_session *session, int64_t step);
+
+/*
+ * The seed of a session, at first the context's of the time when the session was made; 0 for NULL. Training: setting it, at any
+ * time, changes what dropout drops from the next forward pass on. Errors: INVALID_ARGUMENT, WRONG_STATE in inference. Since 0.9.
+ */
+RESATTN_API uint64_t resattn_session_seed(const resattn_session *session);
+RESATTN_API resattn_status resattn_session_set_seed(resattn_session *session, uint64_t seed);
 
 /* Training: the gradient with respect to the input after backward, where the plan wants it. Borrowed, valid until the next
  * run; NULL and WRONG_STATE otherwise. Since 0.9. */
