@@ -19,7 +19,8 @@ extern "C" {
  * The builder may be used on or freed.
  * Returns an owned network, or NULL: the builder's first error; SHAPE_MISMATCH, DUPLICATE, INVALID_ARGUMENT (a container
  * without children, an attention module without a branch), TOO_LARGE, OUT_OF_MEMORY, with the path of the layer at fault.
- * After a failure the layers still belong to the builder, unchanged. Since 0.9.
+ * After a failure the layers still belong to the builder, unchanged. What is found here is not remembered by it:
+ * resattn_builder_status() stays what it was, and another call may succeed. Since 0.9.
  */
 RESATTN_API resattn_network *resattn_network_new(resattn_builder *builder, resattn_layer *root, int32_t in_channels);
 
@@ -73,6 +74,9 @@ RESATTN_API resattn_attention *resattn_network_attention(const resattn_network *
 /*
  * Parameters and statistics, in the order of the layers in the tree. The tensors are borrowed from the network and share
  * its memory (who calls resattn_tensor_ref(), or views one, has a share of the network): filters are OIHW (IOHW for transposed convolution), matrices (out, in), the rest vectors.
+ *
+ * Reading or writing these tensors is not guarded as calls on the network are: a host sees to it that it writes to none while another
+ * thread runs or makes a session of the network, trains, saves or seals it, and reads none while another thread writes or trains.
  */
 typedef enum resattn_parameter_kind {
     RESATTN_PARAMETER_NONE = 0, /* what a getter answers where there is none, as in every enum with a NONE */

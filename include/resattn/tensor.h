@@ -120,7 +120,8 @@ RESATTN_API void *resattn_tensor_mutable_data(resattn_tensor *tensor);
 
 /*
  * Copies all elements to or from a contiguous buffer of `count` elements (which must be the tensor's number) of the
- * tensor's type in `order`. The buffer must not overlap the tensor.
+ * tensor's type in `order`. The buffer must not overlap the tensor. Nothing guards a tensor against two threads, see network.h for
+ * parameters.
  * Errors: INVALID_ARGUMENT, SHAPE_MISMATCH, WRONG_STATE for tensors that resattn_tensor_data() or, for writing,
  * resattn_tensor_mutable_data() would refuse. Since 0.9.
  */
