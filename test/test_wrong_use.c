@@ -411,6 +411,7 @@ START_TEST(test_session_null)
     REFUSED(INVALID, "NULL", resattn_session_forward(NULL, NULL));
     NOTHING(INVALID, "NULL", resattn_session_output(NULL, NULL));
     REFUSED(INVALID, "NULL", resattn_session_set_output_gradient(NULL, NULL, NULL));
+    REFUSED(INVALID, "NULL", resattn_session_add_output_gradient(NULL, NULL, NULL));
     REFUSED(INVALID, "NULL", resattn_session_backward(NULL));
     REFUSED(INVALID, "NULL", resattn_session_set_accumulate(NULL, 1));
     NOTHING(INVALID, "NULL", resattn_session_input_gradient(NULL));
@@ -431,7 +432,7 @@ START_TEST(test_session_null)
     resattn_cross_entropy_free(NULL);
     REFUSED(INVALID, "NULL", resattn_cross_entropy_set_real(NULL, "label_smoothing", 0));
     REFUSED(INVALID, "NULL", resattn_cross_entropy_set_class_weights(NULL, NULL, 0));
-    REFUSED(INVALID, "NULL", resattn_cross_entropy_apply(NULL, NULL, &label, 1, &real, NULL));
+    REFUSED(INVALID, "NULL", resattn_cross_entropy_apply(NULL, NULL, NULL, &label, 1, &real, NULL));
     NOTHING(INVALID, "NULL", resattn_sgd_new(NULL, 0.1));
     NOTHING(INVALID, "NULL", resattn_adamw_new(NULL, 0.1));
     resattn_optimizer_free(NULL);

@@ -115,6 +115,13 @@ RESATTN_API resattn_status resattn_session_set_output_gradient(resattn_session *
                                                         const resattn_tensor *gradient);
 
 /*
+ * The same, but added to what the output has been given since the forward pass, by losses (train.h) too; nothing counts as zeros.
+ * Since 0.9.
+ */
+RESATTN_API resattn_status resattn_session_add_output_gradient(resattn_session *session, const char *name,
+                                                        const resattn_tensor *gradient);
+
+/*
  * Training: computes all parameters' gradients (resattn_network_parameter_gradient()) from the gradients of the outputs, once for each
  * forward pass. They replace the ones before, or are added to them where resattn_session_set_accumulate() says so.
  * Errors: INVALID_ARGUMENT, WRONG_STATE (before forward, twice, no gradient given, inference), BUSY. Since 0.9.

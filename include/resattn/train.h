@@ -12,10 +12,11 @@ extern "C" {
 #endif
 
 /*
- * Softmax cross entropy of a session's output (n, classes, one pixel) against n class numbers, as the mean over the images, in
- * nats. In a training session it also gives the output its gradient. `loss` and `correct` (how many images have their class
- * first) may be NULL. Errors: INVALID_ARGUMENT (a label outside 0 .. classes-1, named), SHAPE_MISMATCH (count is not n, a map
- * of more than a pixel), WRONG_STATE. Since 0.9.
+ * Softmax cross entropy of the network's output (n, classes, one pixel) against n class numbers, as the mean over the images, in
+ * nats. In a training session its gradient is added to what the output has been given since the forward pass (nothing counts as
+ * zeros): losses add up, in any order. `loss` and `correct` (how many images have their class first) may be NULL. An error changes
+ * nothing. Errors: INVALID_ARGUMENT (a label outside 0 .. classes-1, named), SHAPE_MISMATCH (count is not n, a map of more than a
+ * pixel), WRONG_STATE (before forward, in training after backward). Since 0.9.
  */
 RESATTN_API resattn_status resattn_softmax_cross_entropy(resattn_session *session, const int32_t *labels, int32_t count,
                                                          double *loss, int32_t *correct);
@@ -90,12 +91,14 @@ RESATTN_API resattn_status resattn_cross_entropy_set_class_weights(resattn_cross
                                                                    int32_t count);
 
 /*
- * The loss of a session's output, as resattn_softmax_cross_entropy(), which is this one without options. Where all images of a
- * batch weigh 0, the sum is not divided: without smoothing, value and gradient are 0 there and not NaN. Errors: as there, and
- * SHAPE_MISMATCH where there are class weights, but not as many as classes. Since 0.9.
+ * The loss of an output of the session's last forward pass, as resattn_softmax_cross_entropy(), which is this one without options
+ * and of the network's output: `output` is NULL for that, or a name that the plan asked for, say of an auxiliary head, whose loss
+ * counts as much as its gradient_scale says. Where all images of a batch weigh 0, the sum is not divided: without smoothing, value
+ * and gradient are 0 there and not NaN. Errors: as there, NOT_FOUND for an output that the plan did not ask for, and SHAPE_MISMATCH
+ * where there are class weights, but not as many as classes. Since 0.9.
  */
 RESATTN_API resattn_status resattn_cross_entropy_apply(const resattn_cross_entropy *loss, resattn_session *session,
-                                                       const int32_t *labels, int32_t count, double *value,
+                                                       const char *output, const int32_t *labels, int32_t count, double *value,
                                                        int32_t *correct);
 
 /*
