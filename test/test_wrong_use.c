@@ -212,6 +212,7 @@ START_TEST(test_layers_without_builder)
     resattn_builder_free(NULL);
     ck_assert_int_ne(resattn_builder_status(NULL), RESATTN_OK);
     ck_assert_ptr_nonnull(resattn_builder_error(NULL));
+    ck_assert_ptr_null(resattn_builder_context(NULL));
     REFUSED(INVALID, "builder", resattn_builder_fail(NULL, RESATTN_NOT_FOUND, "a"));
     NOTHING(INVALID, "builder", resattn_conv2d_new(NULL, "a", 1, 1, 1, 0));
     NOTHING(INVALID, "builder", resattn_conv_transpose2d_new(NULL, "a", 1, 1, 1, 0));
@@ -271,6 +272,12 @@ START_TEST(test_layers_null)
     ck_assert_int_eq(resattn_layer_child_count(NULL), 0);
     ck_assert_ptr_null(resattn_layer_child(NULL, 0));
     ck_assert_ptr_null(resattn_layer_attention(NULL));
+    ck_assert_ptr_null(resattn_layer_parent(NULL));
+    ck_assert_int_eq(resattn_layer_parameter_count(NULL), 0);
+    ck_assert_int_eq(resattn_layer_parameter(NULL, 0), -1);
+    ck_assert_int_eq(resattn_layer_attribute_is_mutable(NULL, 0), 0);
+    ck_assert_ptr_null(resattn_attention_trunk(NULL));
+    ck_assert_ptr_null(resattn_attention_mask(NULL));
 }
 END_TEST
 
@@ -375,6 +382,7 @@ START_TEST(test_network_null)
     const float one[1] = {1};
     REFUSED(INVALID, "NULL", resattn_network_set_classes(NULL, names, 1));
     ck_assert_ptr_null(resattn_network_class_name(NULL, 0));
+    ck_assert_int_eq(resattn_network_class_count(NULL), 0);
     REFUSED(INVALID, "NULL", resattn_network_set_input_size(NULL, 1, 1));
     ck_assert_int_eq(resattn_network_input_height(NULL), 0);
     ck_assert_int_eq(resattn_network_input_width(NULL), 0);
@@ -384,6 +392,7 @@ START_TEST(test_network_null)
     REFUSED(INVALID, "NULL", resattn_network_set_text(NULL, "name", "x"));
     ck_assert_ptr_null(resattn_network_text(NULL, "name"));
     ck_assert_ptr_null(resattn_network_text_key(NULL, 0));
+    ck_assert_int_eq(resattn_network_text_count(NULL), 0);
     REFUSED(INVALID, "NULL", resattn_network_seal(NULL));
     ck_assert_int_eq(resattn_network_is_sealed(NULL), 0);
     REFUSED(INVALID, "NULL", resattn_network_set_storage(NULL, RESATTN_F16));
@@ -401,6 +410,14 @@ START_TEST(test_session_null)
     REFUSED(INVALID, "NULL", resattn_plan_set_input_gradient(NULL, 1));
     REFUSED(INVALID, "NULL", resattn_plan_set_convolution(NULL, RESATTN_CONVOLUTION_FASTEST));
     REFUSED(INVALID, "NULL", resattn_plan_set_recomputation(NULL, 1));
+    ck_assert_ptr_null(resattn_plan_network(NULL));
+    ck_assert_int_eq((int)resattn_plan_purpose(NULL), RESATTN_PURPOSE_NONE);
+    ck_assert_int_eq(resattn_plan_batch(NULL), 0);
+    ck_assert_int_eq(resattn_plan_height(NULL), 0);
+    ck_assert_int_eq(resattn_plan_width(NULL), 0);
+    ck_assert_int_eq(resattn_plan_input_gradient(NULL), 0);
+    ck_assert_int_eq(resattn_plan_recomputation(NULL), 0);
+    ck_assert_int_eq((int)resattn_plan_convolution(NULL), RESATTN_CONVOLUTION_NONE);
     ck_assert_int_eq(resattn_plan_memory(NULL), -1);
     ck_assert_int_eq(resattn_plan_multiply_adds(NULL), -1);
     REFUSED(INVALID, "NULL", resattn_plan_layer_size(NULL, NULL, NULL, NULL));
@@ -408,6 +425,14 @@ START_TEST(test_session_null)
     NOTHING(INVALID, "NULL", resattn_session_new(NULL));
     resattn_session_free(NULL);
     ck_assert_ptr_null(resattn_session_network(NULL));
+    ck_assert_int_eq((int)resattn_session_purpose(NULL), RESATTN_PURPOSE_NONE);
+    ck_assert_int_eq(resattn_session_batch(NULL), 0);
+    ck_assert_int_eq(resattn_session_height(NULL), 0);
+    ck_assert_int_eq(resattn_session_width(NULL), 0);
+    ck_assert_int_eq(resattn_session_output_count(NULL), 0);
+    ck_assert_ptr_null(resattn_session_output_name(NULL, 0));
+    ck_assert_int_eq(resattn_session_accumulate(NULL), 0);
+    ck_assert_int_eq(resattn_session_profiling(NULL), 0);
     REFUSED(INVALID, "NULL", resattn_session_forward(NULL, NULL));
     NOTHING(INVALID, "NULL", resattn_session_output(NULL, NULL));
     REFUSED(INVALID, "NULL", resattn_session_set_output_gradient(NULL, NULL, NULL));
@@ -431,11 +456,19 @@ START_TEST(test_session_null)
     NOTHING(INVALID, "NULL", resattn_cross_entropy_new(NULL));
     resattn_cross_entropy_free(NULL);
     REFUSED(INVALID, "NULL", resattn_cross_entropy_set_real(NULL, "label_smoothing", 0));
+    REFUSED(INVALID, "NULL", resattn_cross_entropy_get_real(NULL, "label_smoothing", &real));
     REFUSED(INVALID, "NULL", resattn_cross_entropy_set_class_weights(NULL, NULL, 0));
     REFUSED(INVALID, "NULL", resattn_cross_entropy_apply(NULL, NULL, NULL, &label, 1, &real, NULL));
     NOTHING(INVALID, "NULL", resattn_sgd_new(NULL, 0.1));
     NOTHING(INVALID, "NULL", resattn_adamw_new(NULL, 0.1));
     resattn_optimizer_free(NULL);
+    ck_assert_ptr_null(resattn_optimizer_kind(NULL));
+    ck_assert_ptr_null(resattn_optimizer_network(NULL));
+    ck_assert_int_eq(resattn_optimizer_attribute_count(NULL), 0);
+    ck_assert_ptr_null(resattn_optimizer_attribute_name(NULL, 0));
+    REFUSED(INVALID, "NULL", resattn_optimizer_attribute_range(NULL, 0, &real, &real, &real));
+    REFUSED(INVALID, "NULL", resattn_optimizer_get_factor(NULL, 0, "rate", &real));
+    ck_assert_int_eq(resattn_optimizer_is_frozen(NULL, 0), 0);
     REFUSED(INVALID, "NULL", resattn_optimizer_set_real(NULL, "rate", 1));
     REFUSED(INVALID, "NULL", resattn_optimizer_get_real(NULL, "rate", &real));
     REFUSED(INVALID, "NULL", resattn_optimizer_set_factor(NULL, "", "rate", 1));
@@ -445,6 +478,8 @@ START_TEST(test_session_null)
     ck_assert(isnan(resattn_optimizer_gradient_norm(NULL)));
     NOTHING(INVALID, "NULL", resattn_ema_new(NULL, 0.9));
     resattn_ema_free(NULL);
+    ck_assert_ptr_null(resattn_ema_network(NULL));
+    ck_assert(isnan(resattn_ema_decay(NULL)));
     REFUSED(INVALID, "NULL", resattn_ema_update(NULL));
     REFUSED(INVALID, "NULL", resattn_ema_swap(NULL));
     REFUSED(INVALID, "optimizer is NULL", resattn_checkpoint_save(NULL, NULL, "never.resattn", 6));
@@ -461,6 +496,7 @@ START_TEST(test_mask_losses)
     NOTHING(INVALID, "NULL", resattn_mask_loss_new(NULL, RESATTN_MASK_LOSS_DICE));
     NOTHING(INVALID, "kind is 4", resattn_mask_loss_new(context, (resattn_mask_loss_kind)4));
     NOTHING(INVALID, "kind is 0", resattn_mask_loss_new(context, (resattn_mask_loss_kind)0));
+    ck_assert_int_eq((int)resattn_mask_loss_get_kind(NULL), RESATTN_MASK_LOSS_NONE);
     REFUSED(INVALID, "NULL", resattn_mask_loss_set_real(NULL, "weight", 1));
     REFUSED(INVALID, "attribute is NULL", resattn_mask_loss_set_real(loss, NULL, 1));
     REFUSED(INVALID, "weight is -1, expected 0 to 1e+06", resattn_mask_loss_set_real(loss, "weight", -1));

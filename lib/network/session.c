@@ -216,6 +216,34 @@ resattn_status resattn_session_set_step_count(resattn_session *session, int64_t 
 
 resattn_network *resattn_session_network(const resattn_session *session) { return session ? session->network : NULL; }
 
+resattn_purpose resattn_session_purpose(const resattn_session *session)
+{
+    return session ? session->purpose : RESATTN_PURPOSE_NONE;
+}
+
+int32_t resattn_session_batch(const resattn_session *session) { return session ? session->batch : 0; }
+
+int32_t resattn_session_height(const resattn_session *session)
+{
+    return session ? session->program->values[0].shape.h : 0;
+}
+
+int32_t resattn_session_width(const resattn_session *session)
+{
+    return session ? session->program->values[0].shape.w : 0;
+}
+
+int32_t resattn_session_output_count(const resattn_session *session) { return session ? session->output_count : 0; }
+
+const char *resattn_session_output_name(const resattn_session *session, int32_t index)
+{
+    return index >= 0 && index < resattn_session_output_count(session) ? session->outputs[index].name : NULL;
+}
+
+int32_t resattn_session_accumulate(const resattn_session *session) { return session ? session->accumulate : 0; }
+
+int32_t resattn_session_profiling(const resattn_session *session) { return session ? session->seconds != NULL : 0; }
+
 /* ---- forward ---- */
 
 static bool is_good_input(const resattn_session *session, const resattn_tensor *input)

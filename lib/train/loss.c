@@ -155,19 +155,50 @@ void resattn_cross_entropy_free(resattn_cross_entropy *loss)
     resattn_context_unref(context);
 }
 
-resattn_status resattn_cross_entropy_set_real(resattn_cross_entropy *loss, const char *attribute, double value)
+typedef struct setting {
+    const char *name;
+    size_t offset;
+    double largest;
+} setting;
+
+static const setting settings[] = {
+    {"label_smoothing", offsetof(resattn_cross_entropy, label_smoothing), 1},
+    {"gradient_scale", offsetof(resattn_cross_entropy, gradient_scale), 1e6},
+};
+
+/* NULL with the error recorded. */
+static const setting *find_setting(const resattn_cross_entropy *loss, const char *attribute)
 {
     if (!loss || !attribute)
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "cross entropy: %s is NULL", loss ? "attribute" : "loss");
-    bool smoothing = strcmp(attribute, "label_smoothing") == 0;
-    if (!smoothing && strcmp(attribute, "gradient_scale") != 0)
-        return ra_fail(RESATTN_NOT_FOUND,
-                       "cross entropy: no attribute is called \"%.100s\", expected label_smoothing or gradient_scale",
-                       attribute);
-    double most = smoothing ? 1 : 1e6;
-    if (!(value >= 0 && value <= most))
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "cross entropy: %s is %g, expected 0 to %g", attribute, value, most);
-    *(smoothing ? &loss->label_smoothing : &loss->gradient_scale) = value;
+        return ra_fail_null(RESATTN_INVALID_ARGUMENT, "cross entropy: %s is NULL", loss ? "attribute" : "loss");
+    for (int32_t i = 0; i < RA_COUNT(settings); i++)
+        if (strcmp(attribute, settings[i].name) == 0)
+            return &settings[i];
+    return ra_fail_null(RESATTN_NOT_FOUND,
+                        "cross entropy: no attribute is called \"%.100s\", expected label_smoothing or gradient_scale",
+                        attribute);
+}
+
+resattn_status resattn_cross_entropy_set_real(resattn_cross_entropy *loss, const char *attribute, double value)
+{
+    const setting *s = find_setting(loss, attribute);
+    if (!s)
+        return resattn_last_status();
+    if (!(value >= 0 && value <= s->largest))
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "cross entropy: %s is %g, expected 0 to %g", attribute, value,
+                       s->largest);
+    memcpy((char *)loss + s->offset, &value, sizeof value);
+    return RESATTN_OK;
+}
+
+resattn_status resattn_cross_entropy_get_real(const resattn_cross_entropy *loss, const char *attribute, double *value)
+{
+    const setting *s = find_setting(loss, attribute);
+    if (!s)
+        return resattn_last_status();
+    if (!value)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "cross entropy: value is NULL");
+    memcpy(value, (const char *)loss + s->offset, sizeof *value);
     return RESATTN_OK;
 }
 
