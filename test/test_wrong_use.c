@@ -483,9 +483,17 @@ START_TEST(test_session_null)
     REFUSED(INVALID, "NULL", resattn_ema_update(NULL));
     REFUSED(INVALID, "NULL", resattn_ema_swap(NULL));
     REFUSED(INVALID, "optimizer is NULL", resattn_checkpoint_save(NULL, NULL, "never.resattn", 6));
+    REFUSED(INVALID, "optimizer is NULL", resattn_checkpoint_save_buffer(NULL, NULL, 6, NULL, NULL));
     REFUSED(INVALID, "optimizer is NULL", resattn_checkpoint_save_stream(NULL, NULL, 6, NULL, NULL));
     REFUSED(INVALID, "optimizer is NULL", resattn_checkpoint_restore(NULL, NULL, "never.resattn"));
+    REFUSED(INVALID, "optimizer is NULL", resattn_checkpoint_restore_buffer(NULL, NULL, NULL, 0));
     REFUSED(INVALID, "optimizer is NULL", resattn_checkpoint_restore_stream(NULL, NULL, NULL, NULL));
+    REFUSED(INVALID, "context is NULL", resattn_checkpoint_load(NULL, "never.resattn", NULL, NULL, NULL));
+    REFUSED(INVALID, "path is NULL", resattn_checkpoint_load(context, NULL, NULL, NULL, NULL));
+    REFUSED(INVALID, "context is NULL", resattn_checkpoint_load_buffer(NULL, &label, 4, NULL, NULL, NULL));
+    REFUSED(INVALID, "buffer is NULL", resattn_checkpoint_load_buffer(context, NULL, 4, NULL, NULL, NULL));
+    REFUSED(INVALID, "context is NULL", resattn_checkpoint_load_stream(NULL, NULL, NULL, NULL, NULL, NULL));
+    REFUSED(INVALID, "callback is NULL", resattn_checkpoint_load_stream(context, NULL, NULL, NULL, NULL, NULL));
 }
 END_TEST
 

@@ -8,6 +8,15 @@
 
 static const char *const factor_names[RA_FACTORS] = {[RA_RATE_FACTOR] = "rate", [RA_DECAY_FACTOR] = "weight_decay"};
 
+const ra_optimizer_kind *ra_optimizer_kind_find(const char *name)
+{
+    static const ra_optimizer_kind *const kinds[] = {&ra_sgd, &ra_adamw};
+    for (int32_t i = 0; i < RA_COUNT(kinds); i++)
+        if (strcmp(kinds[i]->name, name) == 0)
+            return kinds[i];
+    return NULL;
+}
+
 /* ---- making ---- */
 
 bool ra_optimizer_check(const ra_optimizer_kind *kind, int32_t index, double value)
