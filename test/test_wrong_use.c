@@ -610,7 +610,22 @@ START_TEST(test_weights)
     REFUSED(INVALID, "NULL", resattn_network_load_weights(network, NULL, NULL, 0, NULL));
     REFUSED(INVALID, "flags is 4, expected 0 to 3", resattn_network_load_weights(network, "/tmp/x", NULL, 4, NULL));
     REFUSED(INVALID, "flags is -1", resattn_network_load_weights(network, "/tmp/x", NULL, -1, NULL));
+    report = (resattn_weights_report *)network;
+    REFUSED(INVALID, "network is NULL", resattn_network_load_weights_buffer(NULL, "", 0, NULL, 0, &report));
+    ck_assert_ptr_null(report);
+    REFUSED(INVALID, "buffer is NULL", resattn_network_load_weights_buffer(network, NULL, 0, NULL, 0, NULL));
+    REFUSED(INVALID, "flags is 4", resattn_network_load_weights_buffer(network, "", 0, NULL, 4, NULL));
     REFUSED(INVALID, "NULL", resattn_network_save_weights(NULL, "/tmp/x", RESATTN_F32));
+    void *bytes = NULL;
+    size_t size = 0;
+    REFUSED(INVALID, "network is NULL", resattn_network_save_weights_buffer(NULL, RESATTN_F32, &bytes, &size));
+    REFUSED(INVALID, "buffer is NULL", resattn_network_save_weights_buffer(network, RESATTN_F32, NULL, &size));
+    REFUSED(INVALID, "buffer is NULL", resattn_network_save_weights_buffer(network, RESATTN_F32, &bytes, NULL));
+    REFUSED(INVALID, "number type is 9", resattn_network_save_weights_buffer(network, (resattn_dtype)9, &bytes, &size));
+    REFUSED(INVALID, "network is NULL", resattn_network_save_weights_stream(NULL, RESATTN_F32, write_nothing, NULL));
+    REFUSED(INVALID, "callback is NULL", resattn_network_save_weights_stream(network, RESATTN_F32, NULL, NULL));
+    REFUSED(INVALID, "number type is 0",
+            resattn_network_save_weights_stream(network, (resattn_dtype)0, write_nothing, NULL));
     REFUSED(INVALID, "NULL", resattn_network_save_weights(network, NULL, RESATTN_F32));
     REFUSED(INVALID, "0", resattn_network_save_weights(network, "/tmp/x", (resattn_dtype)0));
     ck_assert_int_eq(resattn_weights_report_count(NULL), 0);
