@@ -362,6 +362,7 @@ START_TEST(test_network_null)
     NOTHING(INVALID, "NULL", resattn_network_new_zeroed(NULL, NULL, 3));
     ck_assert_ptr_null(resattn_network_ref(NULL));
     resattn_network_unref(NULL);
+    NOTHING(INVALID, "NULL", resattn_network_copy(NULL));
     REFUSED(INVALID, "NULL", resattn_network_initialize(NULL, 0));
     ck_assert_ptr_null(resattn_network_context(NULL));
     ck_assert_ptr_null(resattn_network_root(NULL));

@@ -37,6 +37,13 @@ RESATTN_API resattn_network *resattn_network_ref(resattn_network *network);
 RESATTN_API void resattn_network_unref(resattn_network *network);
 
 /*
+ * A new network with the same layers, values and all else that is saved with a network, which shares nothing with the old one but the
+ * context: to train one while the other serves, or to keep what a training began with. Returns an owned network, or NULL:
+ * INVALID_ARGUMENT, WRONG_STATE for a sealed network, BUSY while the network is being trained, OUT_OF_MEMORY. Since 0.9.
+ */
+RESATTN_API resattn_network *resattn_network_copy(resattn_network *network);
+
+/*
  * Initialises all parameters: convolutions from a normal distribution with variance 2 / fan-in (He et al., ICCV 2015), linear
  * layers with variance 1 / fan-in, biases 0, batch norm scale 1 and shift 0, running mean 0 and variance 1. A parameter's
  * values depend on the seed, its name and its shape only. Errors: INVALID_ARGUMENT, BUSY. Since 0.9.
