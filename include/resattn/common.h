@@ -54,7 +54,8 @@ typedef enum resattn_status {
     RESATTN_IO_ERROR = -9,         /* a file or a callback failed to read or write */
     RESATTN_BAD_FORMAT = -10,      /* not a blob, or a damaged one */
     RESATTN_UNSUPPORTED = -11,     /* not in this build, or of a later version */
-    RESATTN_INTERNAL = -12         /* a fault in the library itself; please report it */
+    RESATTN_INTERNAL = -12,        /* a fault in the library itself; please report it */
+    RESATTN_HOST_ERROR = -13       /* a callback of the host's failed for a reason of its own */
 } resattn_status;
 
 typedef struct resattn_context resattn_context;
@@ -71,6 +72,8 @@ typedef struct resattn_schedule resattn_schedule;
 typedef struct resattn_ema resattn_ema;
 typedef struct resattn_mask_loss resattn_mask_loss;
 typedef struct resattn_model_config resattn_model_config;
+typedef struct resattn_custom resattn_custom;
+typedef struct resattn_custom_run resattn_custom_run;
 
 /*
  * The version of the headers, as major * 10000 + minor * 100 + patch. A program runs with every library of the same major number
@@ -99,6 +102,14 @@ RESATTN_API resattn_status resattn_last_status(void);
  * expected. Never NULL, empty if nothing has failed. Borrowed, valid until this thread's next failing call. Since 0.9.
  */
 RESATTN_API const char *resattn_last_error(void);
+
+/*
+ * Records an error of this thread as the library's own functions do, for what a host builds on top of the library and for its
+ * callbacks: `message` is copied, cut where it is longer than 500 bytes, and shown on one line; it may be resattn_last_error().
+ * Returns `status`; INVALID_ARGUMENT, recorded as well, for RESATTN_OK, a status that this library does not know, and a message
+ * that is NULL. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_fail(resattn_status status, const char *message);
 
 /* A status as a short English text, never NULL, static. Any thread. Since 0.9. */
 RESATTN_API const char *resattn_status_text(resattn_status status);

@@ -12,6 +12,7 @@ typedef struct loader {
     resattn_builder *builder;
     resattn_network *network;
     ra_tensor_loader tensors; /* once there is a network */
+    uint32_t features;
     bool has_normalization, has_size, has_classes, done;
 } loader;
 
@@ -22,7 +23,7 @@ static bool read_tree(loader *l, ra_reader *reader)
     int32_t in_c = 0;
     size_t least;
     l->builder = resattn_builder_new(l->context);
-    resattn_layer *root = l->builder ? ra_tree_read(reader, l->builder, &in_c) : NULL;
+    resattn_layer *root = l->builder ? ra_tree_read(reader, l->builder, l->features, &in_c) : NULL;
     if (!root || !ra_infer(root, in_c) || !ra_tree_least_rest(root, &least))
         return false;
     /* Parameters get memory only when bytes have arrived that could fill them. The payload may move: it has been read.
@@ -189,7 +190,7 @@ static bool read_next(loader *l)
 static resattn_network *load(resattn_context *context, ra_source *source)
 {
     loader l = {.context = context, .source = source};
-    bool ok = ra_header_read(source);
+    bool ok = ra_header_read(source, &l.features);
     while (ok && !l.done)
         ok = read_next(&l);
     ok = ok && ra_source_at_end(source);

@@ -386,7 +386,8 @@ static resattn_status restore(resattn_optimizer *optimizer, resattn_ema *average
         return resattn_last_status();
     restorer r = {
         .context = network->context, .source = source, .network = network, .optimizer = optimizer, .average = average};
-    bool ok = begin(&r) && ra_header_read(source);
+    uint32_t features;
+    bool ok = begin(&r) && ra_header_read(source, &features);
     while (ok && !r.done)
         ok = read_chunk(&r);
     ok = ok && ra_source_at_end(source);
