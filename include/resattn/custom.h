@@ -57,13 +57,13 @@ typedef int64_t (*resattn_custom_multiply_adds_fn)(void *user, const resattn_lay
                                                    int32_t width);
 
 /* Writes what a layer's instance is, by any number of write(write_user, bytes, size), which answers 0, or anything else
- * for failure: then it returns an error at once. 2^24 bytes at most; the same instance gives the same bytes. */
+ * for failure: then it returns any error at once. 2^24 bytes at most; the same instance gives the same bytes. */
 typedef resattn_status (*resattn_custom_save_fn)(void *user, const resattn_layer *layer, resattn_write_fn write,
                                                  void *write_user);
 
 /* Makes the instance of a layer that is being loaded, whose attributes are set: the bytes that were saved, 0 of them if
  * none were. They have passed the file's checksum and no other test: believe nothing in them. *instance is NULL before
- * and may stay so. */
+ * and may stay so. To the caller of the loading function INVALID_ARGUMENT and the like are BAD_FORMAT. */
 typedef resattn_status (*resattn_custom_load_fn)(void *user, const resattn_layer *layer, const void *bytes, size_t size,
                                                  void **instance);
 

@@ -123,7 +123,7 @@ bool ra_chunk_refuse(ra_source *source, ra_chunk *chunk)
 {
     resattn_status status = resattn_last_status();
     if (ra_chunk_pass(source, chunk) && status != RESATTN_TOO_LARGE && status != RESATTN_UNSUPPORTED &&
-        status != RESATTN_BAD_FORMAT)
+        status != RESATTN_BAD_FORMAT && status != RESATTN_HOST_ERROR)
         ra_fail(RESATTN_BAD_FORMAT, "damaged: %s", resattn_last_error());
     return false;
 }

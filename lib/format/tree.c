@@ -63,13 +63,17 @@ static int32_t write_instance(void *user, const void *bytes, size_t size)
 /* The bytes of the host's own, if the layer has any. */
 static bool save_instance(const resattn_layer *layer, ra_bytes *bytes)
 {
-    if (layer->kind->save && !layer->kind->save(layer, write_instance, bytes))
+    bool saved = !layer->kind->save || layer->kind->save(layer, write_instance, bytes);
+    if (bytes->failed) /* whatever the callback made of that */
+        ra_fail(RESATTN_OUT_OF_MEMORY, "%s: out of memory for what a %s saves", ra_layer_label(layer),
+                layer->kind->name);
+    else if (!saved)
         ra_fail_within(ra_layer_label(layer));
     else if (bytes->size > RA_BLOB_MAX_INSTANCE)
         ra_fail(RESATTN_TOO_LARGE, "%s: a %s saves %zu bytes, a blob takes at most %d", ra_layer_label(layer),
                 layer->kind->name, bytes->size, RA_BLOB_MAX_INSTANCE);
     else
-        return !bytes->failed;
+        return true;
     return false;
 }
 
