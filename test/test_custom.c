@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Layers of the host's own: defining kinds, what they compute, and that the same bits come out however they are run.
+ * Layers of the host's own: what they compute, and that the same bits come out however they are run.
  */
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,156 +35,6 @@ static resattn_status do_nothing(void *user, const resattn_layer *layer, resattn
     (void)run;
     return RESATTN_OK;
 }
-
-/* ---- kinds ---- */
-
-START_TEST(names_of_kinds)
-{
-    static const char *const bad[] = {
-        "swish", "x-",         "x_swish", "x-Swish", "x-a.b",
-        "x- ",   "x-\xC3\xA4", "relu",    "",        "x-0123456789012345678901234567890123456789"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        ck_assert_ptr_null(resattn_custom_new(context, bad[i], do_nothing, NULL, NULL));
-        test_expect_error(RESATTN_INVALID_ARGUMENT, bad[i]);
-    }
-    ck_assert_ptr_nonnull(
-        resattn_custom_new(context, "x-01234567890123456789012345678901234567", do_nothing, NULL, NULL));
-    ck_assert_ptr_null(resattn_custom_new(context, "x-test-swish", do_nothing, &host, NULL));
-    test_expect_error(RESATTN_DUPLICATE, "x-test-swish");
-    resattn_context *other = resattn_context_new(1);
-    ck_assert_ptr_nonnull(resattn_custom_new(other, "x-test-swish", do_nothing, &host, NULL));
-    resattn_context_unref(other);
-}
-END_TEST
-
-START_TEST(attributes_of_kinds)
-{
-    const resattn_attribute_type type = RESATTN_ATTRIBUTE_INT;
-    resattn_custom *kind = resattn_custom_new(context, "x-many", do_nothing, NULL, NULL);
-    ck_assert_int_eq(resattn_custom_add_attribute(kind, "a b", type, 0, 0, 1, 0), RESATTN_INVALID_ARGUMENT);
-    ck_assert_int_eq(resattn_custom_add_attribute(kind, "a", (resattn_attribute_type)3, 0, 0, 1, 0),
-                     RESATTN_INVALID_ARGUMENT);
-    ck_assert_int_eq(resattn_custom_add_attribute(kind, "a", type, 2, 0, 1, 0), RESATTN_INVALID_ARGUMENT);
-    ck_assert_int_eq(resattn_custom_add_attribute(kind, "a", type, 0.5, 0, 1, 0), RESATTN_INVALID_ARGUMENT);
-    ck_assert_int_eq(resattn_custom_add_attribute(kind, "a", type, 0, 0, 1e17, 0), RESATTN_INVALID_ARGUMENT);
-    ck_assert_int_eq(resattn_custom_add_attribute(kind, "a", RESATTN_ATTRIBUTE_REAL, NAN, 0, 1, 0),
-                     RESATTN_INVALID_ARGUMENT);
-    ck_assert_int_eq(resattn_custom_add_attribute(kind, "a", type, 0, 0, 1, 2), RESATTN_INVALID_ARGUMENT);
-    test_expect_error(RESATTN_INVALID_ARGUMENT, "is_mutable is 2");
-    for (int i = 0; i < 24; i++) {
-        char name[8];
-        snprintf(name, sizeof name, "a%d", i);
-        ck_assert_int_eq(resattn_custom_add_attribute(kind, name, type, i, 0, 100, 0), RESATTN_OK);
-        ck_assert_int_eq(resattn_custom_add_attribute(kind, name, type, i, 0, 100, 0), RESATTN_DUPLICATE);
-    }
-    ck_assert_int_eq(resattn_custom_add_attribute(kind, "a24", type, 0, 0, 1, 0), RESATTN_TOO_LARGE);
-    resattn_builder *b = resattn_builder_new(context);
-    resattn_layer *layer = resattn_custom_layer_new(b, "x-many", "many", NULL);
-    int64_t value = 0;
-    double smallest, largest, initial;
-    ck_assert_int_eq(resattn_layer_attribute_count(layer), 24);
-    ck_assert_str_eq(resattn_layer_kind(layer), "x-many");
-    ck_assert_str_eq(resattn_layer_attribute_name(layer, 23), "a23");
-    ck_assert_int_eq(resattn_layer_get_int(layer, "a17", &value), RESATTN_OK);
-    ck_assert_int_eq(value, 17);
-    ck_assert_int_eq(resattn_layer_attribute_range(layer, 5, &smallest, &largest, &initial), RESATTN_OK);
-    ck_assert(smallest == 0 && largest == 100 && initial == 5);
-    ck_assert_int_eq(resattn_layer_set_int(layer, "a17", 101), RESATTN_INVALID_ARGUMENT);
-    /* the kind is fixed now */
-    ck_assert_int_eq(resattn_custom_add_attribute(kind, "b", type, 0, 0, 1, 0), RESATTN_WRONG_STATE);
-    ck_assert_int_eq(resattn_custom_set_backward(kind, do_nothing, 0), RESATTN_WRONG_STATE);
-    ck_assert_int_eq(resattn_custom_set_shape(kind, NULL, NULL), RESATTN_WRONG_STATE);
-    ck_assert_int_eq(resattn_custom_set_cost(kind, NULL, NULL), RESATTN_WRONG_STATE);
-    ck_assert_int_eq(resattn_custom_set_instance(kind, NULL, NULL, NULL), RESATTN_WRONG_STATE);
-    test_expect_error(RESATTN_WRONG_STATE, "x-many");
-    resattn_builder_free(b);
-}
-END_TEST
-
-/* Of which some tables once had room for 64. */
-START_TEST(a_hundred_kinds)
-{
-    resattn_builder *b = resattn_builder_new(context);
-    resattn_layer *net = resattn_sequential_new(b, NULL);
-    for (int i = 0; i < 200; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "x-kind%d-", i % 100);
-        if (i < 100)
-            ck_assert_ptr_nonnull(resattn_custom_new(context, name, do_nothing, NULL, NULL));
-        resattn_layer_add(net, resattn_custom_layer_new(b, name, NULL, NULL));
-    }
-    resattn_network *network = resattn_network_new(b, net, 3);
-    ck_assert_msg(network != NULL, "%s", resattn_last_error());
-    ck_assert_str_eq(resattn_layer_path(resattn_layer_child(net, 77)), "x-kind77-1");
-    ck_assert_str_eq(resattn_layer_path(resattn_layer_child(net, 177)), "x-kind77-2");
-    resattn_network_unref(network);
-    resattn_builder_free(b);
-}
-END_TEST
-
-typedef struct wanted {
-    const char *suffix;
-    resattn_parameter_kind kind;
-    resattn_init init;
-    int32_t rank, count;
-    int64_t shape[4];
-} wanted;
-
-static resattn_status declare(void *user, resattn_layer *layer, int32_t *channels)
-{
-    const wanted *w = user;
-    resattn_status status = RESATTN_OK;
-    (void)channels;
-    for (int32_t i = 0; i < w->count && status == RESATTN_OK; i++) {
-        char suffix[16];
-        snprintf(suffix, sizeof suffix, "%s%d", w->suffix, (int)i);
-        status =
-            resattn_custom_add_parameter(layer, w->count > 1 ? suffix : w->suffix, w->kind, w->init, w->rank, w->shape);
-    }
-    return status;
-}
-
-START_TEST(parameters_of_layers)
-{
-    static const struct {
-        wanted want;
-        resattn_status status;
-        const char *text;
-    } cases[] = {
-        {{"good_1", 1, 3, 4, 1, {2, 3, 4, 5}}, RESATTN_OK, ""},
-        {{"Bad", 1, 1, 1, 1, {2}}, RESATTN_INVALID_ARGUMENT, "'Bad'"},
-        {{"a.b", 1, 1, 1, 1, {2}}, RESATTN_INVALID_ARGUMENT, "a.b"},
-        {{"a", 3, 1, 1, 1, {2}}, RESATTN_INVALID_ARGUMENT, "kind of parameter is 3"},
-        {{"a", 1, 0, 1, 1, {2}}, RESATTN_INVALID_ARGUMENT, "init is 0"},
-        {{"a", 1, 5, 1, 1, {2}}, RESATTN_INVALID_ARGUMENT, "init is 5"},
-        {{"a", 1, 1, 5, 1, {2}}, RESATTN_INVALID_ARGUMENT, "rank is 5"},
-        {{"a", 1, 1, 2, 1, {2, 0}}, RESATTN_INVALID_ARGUMENT, "size 1 is 0"},
-        {{"a", 1, 1, 2, 1, {INT64_MAX, 3}}, RESATTN_TOO_LARGE, "elements"},
-        {{"a", 1, 1, 1, 9, {2}}, RESATTN_TOO_LARGE, "a8 is parameter 9, expected at most 8"},
-        {{"a", 1, 1, 1, 8, {2}}, RESATTN_OK, ""},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        wanted want = cases[i].want;
-        resattn_context *own = resattn_context_new(1);
-        resattn_custom *kind = resattn_custom_new(own, "x-declares", do_nothing, &want, NULL);
-        resattn_custom_set_shape(kind, declare, NULL);
-        resattn_builder *b = resattn_builder_new(own);
-        resattn_layer *layer = resattn_custom_layer_new(b, "x-declares", "one", NULL);
-        resattn_network *network = resattn_network_new(b, layer, 3);
-        ck_assert_int_eq(network != NULL, cases[i].status == RESATTN_OK);
-        if (network == NULL) {
-            test_expect_error(cases[i].status, cases[i].text);
-            test_expect_error(cases[i].status, "one: ");
-        } else {
-            ck_assert_int_eq(resattn_network_parameter_count(network), want.count);
-            ck_assert_int_ge(resattn_network_find_parameter(network, want.count > 1 ? "one.a7" : "one.good_1"), 0);
-        }
-        resattn_network_unref(network);
-        resattn_builder_free(b);
-        resattn_context_unref(own);
-    }
-}
-END_TEST
 
 /* ---- gradients, against differences in double precision ---- */
 
@@ -304,6 +155,133 @@ START_TEST(gradients)
 }
 END_TEST
 
+/* exp, whose backward pass reads its output only. */
+static resattn_status run_exp(void *user, const resattn_layer *layer, resattn_custom_run *run)
+{
+    int32_t shape[4];
+    bool back = resattn_custom_run_phase(run) == RESATTN_PHASE_BACKWARD;
+    const float *x = resattn_custom_run_data(run, RESATTN_DATA_INPUT, 0);
+    const float *dy = resattn_custom_run_data(run, RESATTN_DATA_OUTPUT_GRADIENT, 0);
+    float *y = resattn_custom_run_data(run, RESATTN_DATA_OUTPUT, 0);
+    float *dx = resattn_custom_run_data(run, RESATTN_DATA_INPUT_GRADIENT, 0);
+    (void)layer;
+    ((custom_host *)user)->faults += y == NULL || (x == NULL) != back || (dy != NULL) != back;
+    resattn_status status = resattn_custom_run_shape(run, 0, shape);
+    for (int64_t i = 0; i < (int64_t)shape[0] * shape[1] * shape[2] * shape[3]; i++)
+        if (back)
+            dx[i] += dy[i] * y[i];
+        else
+            y[i] = expf(x[i]);
+    return status;
+}
+
+START_TEST(backward_reads_the_output)
+{
+    resattn_custom *kind = resattn_custom_new(context, "x-exp", run_exp, &host, NULL);
+    ck_assert_int_eq(resattn_custom_set_backward(kind, run_exp, RESATTN_CUSTOM_READS_OUTPUT), RESATTN_OK);
+    resattn_builder *b = resattn_builder_new(context);
+    resattn_layer *net = resattn_sequential_new(b, NULL);
+    for (int i = 0; i < 3; i++) {
+        resattn_layer_add(net, resattn_scale_new(b, NULL, 0.25));
+        resattn_layer_add(net, resattn_custom_layer_new(b, "x-exp", NULL, NULL));
+    }
+    resattn_network *network = resattn_network_new(b, net, C);
+    resattn_builder_free(b);
+    resattn_tensor *input = custom_input(context, N, C, SIDE, 3), *gradient = custom_input(context, N, C, SIDE, 4);
+    double x[VALUES], g[VALUES], found[VALUES];
+    read_doubles(input, x);
+    read_doubles(gradient, g);
+    for (int32_t recompute = 0; recompute < 2; recompute++) {
+        resattn_plan *plan = resattn_plan_new(network, RESATTN_TRAINING, N, SIDE, SIDE);
+        resattn_plan_set_input_gradient(plan, 1);
+        resattn_plan_set_recomputation(plan, recompute);
+        resattn_session *session = resattn_session_new(plan);
+        resattn_plan_free(plan);
+        ck_assert_int_eq(resattn_session_forward(session, input), RESATTN_OK);
+        ck_assert_int_eq(resattn_session_set_output_gradient(session, NULL, gradient), RESATTN_OK);
+        ck_assert_int_eq(resattn_session_backward(session), RESATTN_OK);
+        read_doubles(resattn_session_input_gradient(session), found);
+        for (int i = 0; i < VALUES; i++) {
+            double one = exp(x[i] / 4), two = exp(one / 4), three = exp(two / 4);
+            ck_assert_double_eq_tol(found[i], g[i] * one * two * three / 64, 1e-5);
+        }
+        resattn_session_free(session);
+    }
+    resattn_tensor_unref(gradient);
+    resattn_tensor_unref(input);
+    resattn_network_unref(network);
+}
+END_TEST
+
+/* The loss of one step, whose random numbers are the same each time: the sum of the outputs times fixed numbers. */
+static double forward_loss(resattn_session *session, const resattn_tensor *input, const resattn_tensor *weights)
+{
+    float y[2 * CUSTOM_CLASSES], w[2 * CUSTOM_CLASSES];
+    double sum = 0;
+    ck_assert_int_eq(resattn_session_set_step_count(session, 5), RESATTN_OK);
+    ck_assert_msg(resattn_session_forward(session, input) == RESATTN_OK, "%s", resattn_last_error());
+    resattn_tensor_read(resattn_session_output(session, NULL), RESATTN_CHANNELS_FIRST, y, 2 * CUSTOM_CLASSES);
+    resattn_tensor_read(weights, RESATTN_CHANNELS_FIRST, w, 2 * CUSTOM_CLASSES);
+    for (int i = 0; i < 2 * CUSTOM_CLASSES; i++)
+        sum += (double)y[i] * (double)w[i];
+    return sum;
+}
+
+/* Adds `factor` times the gradients that `direction` holds to all trained parameters. */
+static void move(resattn_network *network, float *const *direction, float factor)
+{
+    for (int32_t i = 0; i < resattn_network_parameter_count(network); i++) {
+        float *values = resattn_tensor_data(resattn_network_parameter(network, i));
+        for (int64_t k = 0; direction[i] && k < resattn_tensor_elements(resattn_network_parameter(network, i)); k++)
+            values[k] += factor * direction[i][k];
+    }
+    resattn_network_touch(network);
+}
+
+/* All three kinds among the library's layers: how the loss changes along the gradient is the gradient's square. */
+START_TEST(gradients_in_a_network)
+{
+    resattn_network *network = custom_network(context, &host);
+    resattn_layer_set_int(resattn_network_layer(network, "bn1"), "frozen", 1);
+    resattn_layer_set_int(resattn_network_layer(network, "bn3"), "frozen", 1);
+    resattn_session *session = custom_session(network, RESATTN_TRAINING, 2, CUSTOM_SIDE, _i);
+    const int64_t shape[4] = {2, CUSTOM_CLASSES, 1, 1};
+    resattn_tensor *input = custom_input(context, 2, 3, CUSTOM_SIDE, 8);
+    resattn_tensor *weights = resattn_tensor_new(context, RESATTN_F32, 4, shape, RESATTN_CHANNELS_FIRST);
+    custom_fill(weights, 9);
+    forward_loss(session, input, weights);
+    ck_assert_int_eq(resattn_session_set_output_gradient(session, NULL, weights), RESATTN_OK);
+    ck_assert_int_eq(resattn_session_backward(session), RESATTN_OK);
+    float *direction[64] = {NULL};
+    double square = 0;
+    for (int32_t i = 0; i < resattn_network_parameter_count(network); i++) {
+        if (resattn_network_parameter_kind(network, i) != RESATTN_PARAMETER_TRAINABLE)
+            continue;
+        resattn_tensor *gradient = resattn_network_parameter_gradient(network, i);
+        int64_t count = resattn_tensor_elements(gradient);
+        direction[i] = calloc((size_t)count, sizeof *direction[i]);
+        memcpy(direction[i], resattn_tensor_data(gradient), (size_t)count * sizeof *direction[i]);
+        double own = 0;
+        for (int64_t k = 0; k < count; k++)
+            own += (double)direction[i][k] * (double)direction[i][k];
+        ck_assert_msg(own > 0, "%s has no gradient", resattn_network_parameter_name(network, i));
+        square += own;
+    }
+    const double step = 1e-3 / sqrt(square);
+    move(network, direction, (float)step);
+    double above = forward_loss(session, input, weights);
+    move(network, direction, (float)(-2 * step));
+    double below = forward_loss(session, input, weights);
+    ck_assert_double_eq_tol((above - below) / (2 * step) / square, 1, 1e-2);
+    for (int32_t i = 0; i < 64; i++)
+        free(direction[i]);
+    resattn_tensor_unref(weights);
+    resattn_tensor_unref(input);
+    resattn_session_free(session);
+    resattn_network_unref(network);
+}
+END_TEST
+
 /* ---- the same bits ---- */
 
 /* Trains a new network, then infers. */
@@ -394,6 +372,56 @@ START_TEST(slices)
     resattn_tensor_unref(input);
     resattn_session_free(single);
     resattn_session_free(batch);
+    resattn_network_unref(network);
+}
+END_TEST
+
+typedef struct runner {
+    pthread_t thread;
+    resattn_network *network;
+    int number;
+    uint64_t expected;
+    int wrong;
+} runner;
+
+/* Every thread has its session; one defines kinds meanwhile. */
+static void *run_many(void *data)
+{
+    runner *self = data;
+    resattn_plan *plan = resattn_plan_new(self->network, RESATTN_INFERENCE, 2, CUSTOM_SIDE, CUSTOM_SIDE);
+    resattn_session *session = resattn_session_new(plan);
+    resattn_tensor *input = custom_input(context, 2, 3, CUSTOM_SIDE, 8);
+    for (int i = 0; i < 20; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "x-of-thread-%d-%d", self->number, i);
+        self->wrong += resattn_custom_new(context, name, do_nothing, NULL, NULL) == NULL;
+        self->wrong += resattn_session_forward(session, input) != RESATTN_OK;
+        self->wrong += custom_hash(resattn_session_output(session, NULL), 1) != self->expected;
+    }
+    resattn_tensor_unref(input);
+    resattn_session_free(session);
+    resattn_plan_free(plan);
+    return NULL;
+}
+
+START_TEST(threads_at_once)
+{
+    runner runners[4];
+    resattn_network *network = custom_network(context, &host);
+    resattn_session *session = custom_session(network, RESATTN_INFERENCE, 2, CUSTOM_SIDE, false);
+    resattn_tensor *input = custom_input(context, 2, 3, CUSTOM_SIDE, 8);
+    ck_assert_int_eq(resattn_session_forward(session, input), RESATTN_OK);
+    uint64_t expected = custom_hash(resattn_session_output(session, NULL), 1);
+    for (int i = 0; i < 4; i++) {
+        runners[i] = (runner){.network = network, .number = i, .expected = expected};
+        ck_assert_int_eq(pthread_create(&runners[i].thread, NULL, run_many, &runners[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(runners[i].thread, NULL);
+        ck_assert_int_eq(runners[i].wrong, 0);
+    }
+    resattn_tensor_unref(input);
+    resattn_session_free(session);
     resattn_network_unref(network);
 }
 END_TEST
@@ -498,12 +526,11 @@ int main(void)
     TCase *tests = tcase_create("custom");
     tcase_set_timeout(tests, 120);
     tcase_add_checked_fixture(tests, set_up, tear_down);
-    tcase_add_test(tests, names_of_kinds);
-    tcase_add_test(tests, attributes_of_kinds);
-    tcase_add_test(tests, a_hundred_kinds);
-    tcase_add_test(tests, parameters_of_layers);
     tcase_add_test(tests, gradients);
+    tcase_add_test(tests, backward_reads_the_output);
+    tcase_add_loop_test(tests, gradients_in_a_network, 0, 2);
     tcase_add_test(tests, bits);
+    tcase_add_test(tests, threads_at_once);
     tcase_add_test(tests, slices);
     tcase_add_test(tests, neighbours_are_fused);
     tcase_add_test(tests, sealing);

@@ -155,6 +155,9 @@ START_TEST(damaged_instances)
     find(instance, size)[3] = 0x02;
     blob_refused(sample, RESATTN_TOO_LARGE, "swish1: a x-test-swish of 33554446 bytes, expected at most 16777216");
     *sample = whole;
+    find(instance, size)[0] = 0;
+    blob_refused(sample, RESATTN_BAD_FORMAT, "damaged: swish1 has an instance of 0 bytes");
+    *sample = whole;
     find("x-test-swish\0\x02", 14)[13] = 6;
     blob_refused(sample, RESATTN_BAD_FORMAT, "damaged: a x-test-swish has flags 6");
     *sample = whole;

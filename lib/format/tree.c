@@ -177,6 +177,10 @@ static bool check_flags(const parser *p, const ra_layer_kind *kind, uint32_t fla
 static bool read_instance(parser *p, resattn_layer *layer, uint32_t flags)
 {
     uint32_t size = flags & RA_BLOB_INSTANCE ? ra_read_u32(p->reader) : 0;
+    if (size == 0 && (flags & RA_BLOB_INSTANCE)) {
+        ra_fail(RESATTN_BAD_FORMAT, "damaged: %s has an instance of 0 bytes", ra_layer_label(layer));
+        return false;
+    }
     if (size > RA_BLOB_MAX_INSTANCE) {
         ra_fail(RESATTN_TOO_LARGE, "%s: a %s of %u bytes, expected at most %d", ra_layer_label(layer),
                 layer->kind->name, (unsigned)size, RA_BLOB_MAX_INSTANCE);
