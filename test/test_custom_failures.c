@@ -177,7 +177,7 @@ static resattn_status wrong_memory(void *user, const resattn_layer *layer, const
     (void)shape;
     (void)training;
     (void)workers;
-    *(*which < 0 ? saved : work) = *which == -5 || *which == -6 ? INT64_MAX : -9;
+    *(*which < 0 ? saved : work) = *which == -5 || *which == 5 ? INT64_MAX : -9;
     return RESATTN_OK;
 }
 
@@ -227,6 +227,7 @@ START_TEST(numbers_out_of_range)
     ck_assert_int_eq(try_numbers(2, 1), RESATTN_INVALID_ARGUMENT);
     test_expect_error(RESATTN_INVALID_ARGUMENT, "-9 bytes of work memory");
     ck_assert_int_eq(try_numbers(2, -5), RESATTN_TOO_LARGE);
+    ck_assert_int_eq(try_numbers(2, 5), RESATTN_TOO_LARGE);
 }
 END_TEST
 
