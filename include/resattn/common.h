@@ -63,7 +63,8 @@ typedef enum resattn_status {
     RESATTN_IO_ERROR = -9,         /* a file or a callback failed to read or write */
     RESATTN_BAD_FORMAT = -10,      /* not a blob, or a damaged one */
     RESATTN_UNSUPPORTED = -11,     /* not in this build, or of a later version */
-    RESATTN_INTERNAL = -12         /* a fault in the library itself; please report it */
+    RESATTN_INTERNAL = -12,        /* a fault in the library itself; please report it */
+    RESATTN_HOST_ERROR = -13       /* a callback of the host's failed for a reason of its own */
 } resattn_status;
 
 typedef struct resattn_context resattn_context;
@@ -80,6 +81,8 @@ typedef struct resattn_schedule resattn_schedule;
 typedef struct resattn_ema resattn_ema;
 typedef struct resattn_mask_loss resattn_mask_loss;
 typedef struct resattn_model_config resattn_model_config;
+typedef struct resattn_custom resattn_custom;
+typedef struct resattn_custom_run resattn_custom_run;
 
 /*
  * The version of the headers, as major * 10000 + minor * 100 + patch. A program runs with every library of the same major number

@@ -400,7 +400,8 @@ static bool restore_from(restorer *r, ra_source *source)
     if (!ra_network_read(r->network, "restoring from a checkpoint"))
         return false;
     r->source = source;
-    bool ok = ra_header_read(source);
+    uint32_t features;
+    bool ok = ra_header_read(source, &features);
     while (ok && !r->done)
         ok = read_chunk(r);
     ok = ok && ra_source_at_end(source);
