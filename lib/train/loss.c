@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Softmax cross entropy, with smoothed labels and class weights. */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -164,7 +165,7 @@ resattn_status resattn_cross_entropy_set_real(resattn_cross_entropy *loss, const
                        "cross entropy: no attribute is called \"%.100s\", expected label_smoothing or gradient_scale",
                        attribute);
     double most = smoothing ? 1 : 1e6;
-    if (!(value >= 0 && value <= most))
+    if (!ra_within(value, 0, most))
         return ra_fail(RESATTN_INVALID_ARGUMENT, "cross entropy: %s is %g, expected 0 to %g", attribute, value, most);
     *(smoothing ? &loss->label_smoothing : &loss->gradient_scale) = value;
     return RESATTN_OK;
@@ -177,7 +178,7 @@ resattn_status resattn_cross_entropy_set_class_weights(resattn_cross_entropy *lo
     if (count < 0)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "cross entropy: %d class weights, expected at least 0", count);
     for (int32_t c = 0; c < count; c++)
-        if (!(weights[c] >= 0 && isfinite(weights[c])))
+        if (!ra_within((double)weights[c], 0, FLT_MAX))
             return ra_fail(RESATTN_INVALID_ARGUMENT,
                            "cross entropy: the weight of class %d is %g, expected a number from 0", c,
                            (double)weights[c]);
