@@ -6,6 +6,7 @@
 #ifndef RA_CORE_H
 #define RA_CORE_H
 
+#include <fenv.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -116,7 +117,8 @@ double ra_random_normal(uint64_t key, uint64_t counter);  /* Box-Muller of two u
 /* ---- floating-point mode (core/fpmode.c) ---- */
 
 typedef struct ra_fpmode {
-    uint64_t saved;
+    uint64_t saved;     /* on x86-64 and arm64 */
+    fenv_t environment; /* elsewhere */
 } ra_fpmode;
 
 /* Round to nearest, denormals flushed to zero on input and output, exceptions masked; leave restores what the caller
