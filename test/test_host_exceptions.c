@@ -125,7 +125,7 @@ static void save_and_load(resattn_network *network)
         resattn_network *loaded = resattn_network_load_buffer(resattn_network_context(network), bytes, size);
         ck_assert_msg(loaded != NULL, "%s", resattn_last_error());
         resattn_network_unref(loaded);
-        resattn_buffer_free(resattn_network_context(network), bytes);
+        resattn_buffer_free(bytes);
     }
 }
 

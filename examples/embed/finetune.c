@@ -106,7 +106,7 @@ int main(void)
     resattn_optimizer_free(sgd);
     resattn_network_unref(network);
     resattn_network_unref(old);
-    resattn_buffer_free(context, bytes);
+    resattn_buffer_free(bytes);
     resattn_network_unref(made);
     resattn_context_unref(context);
     return !good;

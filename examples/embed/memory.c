@@ -62,7 +62,7 @@ int main(void)
         printf("loaded: \"%s\", class 2 is \"%s\"; the answers are %s\n", resattn_network_text(copy, "name"),
                resattn_network_class_name(copy, 2), good ? "the same to the bit" : "NOT the same");
     }
-    resattn_buffer_free(context, bytes);
+    resattn_buffer_free(bytes);
     resattn_network_unref(copy);
     resattn_network_unref(original);
     resattn_context_unref(context);

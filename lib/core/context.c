@@ -151,6 +151,11 @@ resattn_status resattn_context_set_seed(resattn_context *context, uint64_t seed)
     return RESATTN_OK;
 }
 
+uint64_t resattn_context_seed(const resattn_context *context)
+{
+    return context == NULL ? 0 : context->seed;
+}
+
 resattn_status ra_context_check(const resattn_context *context)
 {
     const struct ra_pool *pool = atomic_load_explicit(&context->pool, memory_order_acquire);
