@@ -34,12 +34,17 @@ def linked(text):
     return re.sub(r"\bdocs/(\w+\.md)", r"[docs/\1](docs/\1)", text)
 
 
+def joined(block):
+    """The lines of a paragraph as one, so that a dash at a line's beginning makes no list; indented ones are a list."""
+    items = re.split(r"\n  (?! )", block)
+    return "\n- ".join(" ".join(item.split()) for item in items)
+
+
 def paragraphs(comment):
-    """A comment's text: lines of a paragraph become one, so that a dash at a line's beginning makes no list."""
+    """A comment's text."""
     lines = [re.sub(r"^ \* ?", "", line).rstrip() for line in comment[2:-2].strip("\n").split("\n")]
     blocks = re.split(r"\n\s*\n", "\n".join(lines).strip("\n"))
-    text = "\n\n".join(block if block.startswith("    ") else outside_quotes(linked, " ".join(block.split()))
-                       for block in blocks)
+    text = "\n\n".join(block if block.startswith("    ") else outside_quotes(linked, joined(block)) for block in blocks)
     text = re.sub(r"\s*\bSince (\d+\.\d+)\.$", r"\n\n@since \1", text)
     return re.sub(r"(?<=[.)]) (Errors|Attributes?|Parameters): ", r"\n\n<b>\1:</b> ", text)
 
@@ -55,9 +60,12 @@ def enumerators(declaration):
     name = re.search(r"\}\s*(\w+)\s*;", declaration)
     declaration = re.sub(r"(?m)^( +)/\* ", r"\1/** ", declaration)
     declaration = re.sub(r"(?<=\S) */\*(?!\*) *", " /**< ", declaration)
-    if name is None:
-        return declaration
-    return re.sub(r"(?m)^(?<!\*/\n)( +RESATTN_\w+(?: = -?\d+)?,?)$", rf"\1 /**< See #{name.group(1)}. */", declaration)
+    lines = declaration.split("\n")
+    for i, line in enumerate(lines):
+        above = i > 0 and re.match(r" +/\*\*.*\*/$", lines[i - 1])
+        if name and not above and re.fullmatch(r" +RESATTN_\w+(?: = -?\d+)?,?", line):
+            lines[i] += f" /**< See #{name.group(1)}. */"
+    return "\n".join(lines)
 
 
 def header(text):

@@ -72,12 +72,16 @@ RESATTN_API resattn_attention *resattn_network_attention(const resattn_network *
  * Parameters and statistics, in the order of the layers in the tree. The tensors are borrowed from the network and share
  * its memory: filters are OIHW (IOHW for transposed convolution), matrices (out, in), the rest vectors.
  */
+
+/* Whether training changes a parameter. */
 typedef enum resattn_parameter_kind {
     RESATTN_PARAMETER_NONE = 0, /* what a getter answers where there is none, as in every enum with a NONE */
     RESATTN_PARAMETER_TRAINABLE = 1,
     RESATTN_PARAMETER_STATISTIC = 2 /* running mean and variance: no gradient */
 } resattn_parameter_kind;
 
+/* How many there are, and of number `index` the name and the kind; NULL and RESATTN_PARAMETER_NONE outside 0 .. count-1
+ * (INVALID_ARGUMENT). Since 0.9. */
 RESATTN_API int32_t resattn_network_parameter_count(const resattn_network *network);
 RESATTN_API const char *resattn_network_parameter_name(const resattn_network *network, int32_t index);
 RESATTN_API resattn_parameter_kind resattn_network_parameter_kind(const resattn_network *network, int32_t index);
