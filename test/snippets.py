@@ -85,7 +85,7 @@ class Guide:
 
     def run(self, command, what):
         result = subprocess.run(command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=120,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=300,
                                 check=False)
         if result.returncode != 0:
             raise Failure(f"{what}: exit code {result.returncode}\n{result.stdout}{result.stderr}")

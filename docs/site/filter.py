@@ -29,7 +29,8 @@ def outside_quotes(change, text):
 
 
 def linked(text):
-    text = re.sub(r"(?<![\w/-])((?:resattn|RESATTN)_[A-Za-z0-9_]*[A-Za-z0-9])\b(?![(*/])", r"#\1", text)
+    text = re.sub(r"\b(resattn_\w+\(\))", r"#\1", text)
+    text = re.sub(r"(?<![\w/#-])((?:resattn|RESATTN)_[A-Za-z0-9_]*[A-Za-z0-9])\b(?![(*/])", r"#\1", text)
     text = re.sub(r"(?<![\w#])(" + "|".join(STATUSES) + r")\b", r'@ref RESATTN_\1 "\1"', text)
     return re.sub(r"\bdocs/(\w+\.md)", r"[docs/\1](docs/\1)", text)
 
@@ -102,8 +103,17 @@ def header(text):
     return "".join(output)
 
 
+def lines_of(text):
+    """Each line, and whether it is code."""
+    fenced = False
+    for line in text.split("\n"):
+        fence = line.lstrip().startswith("```")
+        yield line, fenced or fence or line.startswith("    ")
+        fenced = fenced != fence
+
+
 def guide(text, path):
-    """Links to files that are no pages of the site go to the copies beside the pages, as build.py makes them."""
+    """Functions become links to their comments. Links to files that are no pages of the site go to the copies beside the pages, as build.py makes them."""
     pages = set(os.environ.get("RESATTN_PAGES", "").split(":"))
 
     def target(match):
@@ -111,12 +121,17 @@ def guide(text, path):
         if re.match(r"[a-z]+:|#", link):
             return match.group(0)
         file = os.path.relpath((path.parent / link).resolve(), ROOT)
+        if file == "README.md":
+            return f"{match.group(1)}(index.html)"
         if (ROOT / file).is_dir():
             return f"{match.group(1)}(files.html)" if file == "include/resattn" else match.group(1)
         return f"{match.group(1)}({file if file in pages or match.group(1)[0] == '!' else file.replace('/', '-')})"
 
+    text = "\n".join(line if code else re.sub(r"`(resattn_[a-z0-9_]+\(\))`", r"#\1", line)
+                     for line, code in lines_of(text))
     if path == ROOT / "README.md":
         text = text.replace("\n", " {#mainpage}\n", 1)
+    text = re.sub(r"(?m)^#+ .*", lambda match: match.group(0).replace("`", ""), text)
     return re.sub(r"(!?\[[^\]\n]*(?:\n[^\]\n]*)?\])\(([^)\s]+)\)", target, text)
 
 

@@ -45,7 +45,7 @@ static inline resattn_tensor *some_images(resattn_context *context, int64_t coun
     const int64_t shape[] = {count, 3, SMALL_SIDE, SMALL_SIDE};
     resattn_tensor *images = resattn_tensor_new(context, RESATTN_F32, 4, shape, RESATTN_CHANNELS_LAST);
     MUST(images);
-    float *values = resattn_tensor_data(images);
+    float *values = resattn_tensor_mutable_data(images);
     for (int64_t i = 0; i < count * 3 * SMALL_SIDE * SMALL_SIDE; i++)
         values[i] = (float)(i * 7919 % 1009) / 504.5f - 1;
     return images;
