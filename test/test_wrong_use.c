@@ -222,6 +222,7 @@ START_TEST(test_layers_without_builder)
     resattn_builder_free(NULL);
     ck_assert_int_ne(resattn_builder_status(NULL), RESATTN_OK);
     ck_assert_ptr_nonnull(resattn_builder_error(NULL));
+    ck_assert_ptr_null(resattn_builder_context(NULL));
     REFUSED(INVALID, "builder", resattn_builder_fail(NULL, RESATTN_NOT_FOUND, "a"));
     NOTHING(INVALID, "builder", resattn_conv2d_new(NULL, "a", 1, 1, 1, 0));
     NOTHING(INVALID, "builder", resattn_conv_transpose2d_new(NULL, "a", 1, 1, 1, 0));
@@ -281,6 +282,12 @@ START_TEST(test_layers_null)
     ck_assert_int_eq(resattn_layer_child_count(NULL), 0);
     ck_assert_ptr_null(resattn_layer_child(NULL, 0));
     ck_assert_ptr_null(resattn_layer_attention(NULL));
+    ck_assert_ptr_null(resattn_layer_parent(NULL));
+    ck_assert_int_eq(resattn_layer_parameter_count(NULL), 0);
+    ck_assert_int_eq(resattn_layer_parameter(NULL, 0), -1);
+    ck_assert_int_eq(resattn_layer_attribute_is_mutable(NULL, 0), 0);
+    ck_assert_ptr_null(resattn_attention_trunk(NULL));
+    ck_assert_ptr_null(resattn_attention_mask(NULL));
 }
 END_TEST
 
@@ -365,6 +372,7 @@ START_TEST(test_network_null)
     NOTHING(INVALID, "NULL", resattn_network_new_zeroed(NULL, NULL, 3));
     ck_assert_ptr_null(resattn_network_ref(NULL));
     resattn_network_unref(NULL);
+    NOTHING(INVALID, "NULL", resattn_network_copy(NULL));
     REFUSED(INVALID, "NULL", resattn_network_initialize(NULL, 0));
     ck_assert_ptr_null(resattn_network_context(NULL));
     ck_assert_ptr_null(resattn_network_root(NULL));
@@ -385,6 +393,7 @@ START_TEST(test_network_null)
     const float one[1] = {1};
     REFUSED(INVALID, "NULL", resattn_network_set_classes(NULL, names, 1));
     ck_assert_ptr_null(resattn_network_class_name(NULL, 0));
+    ck_assert_int_eq(resattn_network_class_count(NULL), 0);
     REFUSED(INVALID, "NULL", resattn_network_set_input_size(NULL, 1, 1));
     ck_assert_int_eq(resattn_network_input_height(NULL), 0);
     ck_assert_int_eq(resattn_network_input_width(NULL), 0);
@@ -394,6 +403,7 @@ START_TEST(test_network_null)
     REFUSED(INVALID, "NULL", resattn_network_set_text(NULL, "name", "x"));
     ck_assert_ptr_null(resattn_network_text(NULL, "name"));
     ck_assert_ptr_null(resattn_network_text_key(NULL, 0));
+    ck_assert_int_eq(resattn_network_text_count(NULL), 0);
     REFUSED(INVALID, "NULL", resattn_network_seal(NULL));
     ck_assert_int_eq(resattn_network_is_sealed(NULL), 0);
     REFUSED(INVALID, "NULL", resattn_network_set_storage(NULL, RESATTN_F16));
@@ -411,6 +421,14 @@ START_TEST(test_session_null)
     REFUSED(INVALID, "NULL", resattn_plan_set_input_gradient(NULL, 1));
     REFUSED(INVALID, "NULL", resattn_plan_set_convolution(NULL, RESATTN_CONVOLUTION_FASTEST));
     REFUSED(INVALID, "NULL", resattn_plan_set_recomputation(NULL, 1));
+    ck_assert_ptr_null(resattn_plan_network(NULL));
+    ck_assert_int_eq((int)resattn_plan_purpose(NULL), RESATTN_PURPOSE_NONE);
+    ck_assert_int_eq(resattn_plan_batch(NULL), 0);
+    ck_assert_int_eq(resattn_plan_height(NULL), 0);
+    ck_assert_int_eq(resattn_plan_width(NULL), 0);
+    ck_assert_int_eq(resattn_plan_input_gradient(NULL), 0);
+    ck_assert_int_eq(resattn_plan_recomputation(NULL), 0);
+    ck_assert_int_eq((int)resattn_plan_convolution(NULL), RESATTN_CONVOLUTION_NONE);
     ck_assert_int_eq(resattn_plan_memory(NULL), -1);
     ck_assert_int_eq(resattn_plan_multiply_adds(NULL), -1);
     REFUSED(INVALID, "NULL", resattn_plan_layer_size(NULL, NULL, NULL, NULL));
@@ -418,9 +436,18 @@ START_TEST(test_session_null)
     NOTHING(INVALID, "NULL", resattn_session_new(NULL));
     resattn_session_free(NULL);
     ck_assert_ptr_null(resattn_session_network(NULL));
+    ck_assert_int_eq((int)resattn_session_purpose(NULL), RESATTN_PURPOSE_NONE);
+    ck_assert_int_eq(resattn_session_batch(NULL), 0);
+    ck_assert_int_eq(resattn_session_height(NULL), 0);
+    ck_assert_int_eq(resattn_session_width(NULL), 0);
+    ck_assert_int_eq(resattn_session_output_count(NULL), 0);
+    ck_assert_ptr_null(resattn_session_output_name(NULL, 0));
+    ck_assert_int_eq(resattn_session_accumulate(NULL), 0);
+    ck_assert_int_eq(resattn_session_profiling(NULL), 0);
     REFUSED(INVALID, "NULL", resattn_session_forward(NULL, NULL));
     NOTHING(INVALID, "NULL", resattn_session_output(NULL, NULL));
     REFUSED(INVALID, "NULL", resattn_session_set_output_gradient(NULL, NULL, NULL));
+    REFUSED(INVALID, "NULL", resattn_session_add_output_gradient(NULL, NULL, NULL));
     REFUSED(INVALID, "NULL", resattn_session_backward(NULL));
     REFUSED(INVALID, "NULL", resattn_session_set_accumulate(NULL, 1));
     NOTHING(INVALID, "NULL", resattn_session_input_gradient(NULL));
@@ -442,11 +469,19 @@ START_TEST(test_session_null)
     NOTHING(INVALID, "NULL", resattn_cross_entropy_new(NULL));
     resattn_cross_entropy_free(NULL);
     REFUSED(INVALID, "NULL", resattn_cross_entropy_set_real(NULL, "label_smoothing", 0));
+    REFUSED(INVALID, "NULL", resattn_cross_entropy_get_real(NULL, "label_smoothing", &real));
     REFUSED(INVALID, "NULL", resattn_cross_entropy_set_class_weights(NULL, NULL, 0));
-    REFUSED(INVALID, "NULL", resattn_cross_entropy_apply(NULL, NULL, &label, 1, &real, NULL));
+    REFUSED(INVALID, "NULL", resattn_cross_entropy_apply(NULL, NULL, NULL, &label, 1, &real, NULL));
     NOTHING(INVALID, "NULL", resattn_sgd_new(NULL, 0.1));
     NOTHING(INVALID, "NULL", resattn_adamw_new(NULL, 0.1));
     resattn_optimizer_free(NULL);
+    ck_assert_ptr_null(resattn_optimizer_kind(NULL));
+    ck_assert_ptr_null(resattn_optimizer_network(NULL));
+    ck_assert_int_eq(resattn_optimizer_attribute_count(NULL), 0);
+    ck_assert_ptr_null(resattn_optimizer_attribute_name(NULL, 0));
+    REFUSED(INVALID, "NULL", resattn_optimizer_attribute_range(NULL, 0, &real, &real, &real));
+    REFUSED(INVALID, "NULL", resattn_optimizer_get_factor(NULL, 0, "rate", &real));
+    ck_assert_int_eq(resattn_optimizer_is_frozen(NULL, 0), 0);
     REFUSED(INVALID, "NULL", resattn_optimizer_set_real(NULL, "rate", 1));
     REFUSED(INVALID, "NULL", resattn_optimizer_get_real(NULL, "rate", &real));
     REFUSED(INVALID, "NULL", resattn_optimizer_set_factor(NULL, "", "rate", 1));
@@ -456,12 +491,22 @@ START_TEST(test_session_null)
     ck_assert(isnan(resattn_optimizer_gradient_norm(NULL)));
     NOTHING(INVALID, "NULL", resattn_ema_new(NULL, 0.9));
     resattn_ema_free(NULL);
+    ck_assert_ptr_null(resattn_ema_network(NULL));
+    ck_assert(isnan(resattn_ema_decay(NULL)));
     REFUSED(INVALID, "NULL", resattn_ema_update(NULL));
     REFUSED(INVALID, "NULL", resattn_ema_swap(NULL));
     REFUSED(INVALID, "optimizer is NULL", resattn_checkpoint_save(NULL, NULL, "never.resattn", 6));
+    REFUSED(INVALID, "optimizer is NULL", resattn_checkpoint_save_buffer(NULL, NULL, 6, NULL, NULL));
     REFUSED(INVALID, "optimizer is NULL", resattn_checkpoint_save_stream(NULL, NULL, 6, NULL, NULL));
     REFUSED(INVALID, "optimizer is NULL", resattn_checkpoint_restore(NULL, NULL, "never.resattn"));
+    REFUSED(INVALID, "optimizer is NULL", resattn_checkpoint_restore_buffer(NULL, NULL, NULL, 0));
     REFUSED(INVALID, "optimizer is NULL", resattn_checkpoint_restore_stream(NULL, NULL, NULL, NULL));
+    REFUSED(INVALID, "context is NULL", resattn_checkpoint_load(NULL, "never.resattn", NULL, NULL, NULL));
+    REFUSED(INVALID, "path is NULL", resattn_checkpoint_load(context, NULL, NULL, NULL, NULL));
+    REFUSED(INVALID, "context is NULL", resattn_checkpoint_load_buffer(NULL, &label, 4, NULL, NULL, NULL));
+    REFUSED(INVALID, "buffer is NULL", resattn_checkpoint_load_buffer(context, NULL, 4, NULL, NULL, NULL));
+    REFUSED(INVALID, "context is NULL", resattn_checkpoint_load_stream(NULL, NULL, NULL, NULL, NULL, NULL));
+    REFUSED(INVALID, "callback is NULL", resattn_checkpoint_load_stream(context, NULL, NULL, NULL, NULL, NULL));
 }
 END_TEST
 
@@ -472,6 +517,7 @@ START_TEST(test_mask_losses)
     NOTHING(INVALID, "NULL", resattn_mask_loss_new(NULL, RESATTN_MASK_LOSS_DICE));
     NOTHING(INVALID, "kind is 4", resattn_mask_loss_new(context, (resattn_mask_loss_kind)4));
     NOTHING(INVALID, "kind is 0", resattn_mask_loss_new(context, (resattn_mask_loss_kind)0));
+    ck_assert_int_eq((int)resattn_mask_loss_get_kind(NULL), RESATTN_MASK_LOSS_NONE);
     REFUSED(INVALID, "NULL", resattn_mask_loss_set_real(NULL, "weight", 1));
     REFUSED(INVALID, "attribute is NULL", resattn_mask_loss_set_real(loss, NULL, 1));
     REFUSED(INVALID, "weight is -1, expected 0 to 1e+06", resattn_mask_loss_set_real(loss, "weight", -1));
@@ -576,7 +622,22 @@ START_TEST(test_weights)
     REFUSED(INVALID, "NULL", resattn_network_load_weights(network, NULL, NULL, 0, NULL));
     REFUSED(INVALID, "flags is 4, expected 0 to 3", resattn_network_load_weights(network, "/tmp/x", NULL, 4, NULL));
     REFUSED(INVALID, "flags is -1", resattn_network_load_weights(network, "/tmp/x", NULL, -1, NULL));
+    report = (resattn_weights_report *)network;
+    REFUSED(INVALID, "network is NULL", resattn_network_load_weights_buffer(NULL, "", 0, NULL, 0, &report));
+    ck_assert_ptr_null(report);
+    REFUSED(INVALID, "buffer is NULL", resattn_network_load_weights_buffer(network, NULL, 0, NULL, 0, NULL));
+    REFUSED(INVALID, "flags is 4", resattn_network_load_weights_buffer(network, "", 0, NULL, 4, NULL));
     REFUSED(INVALID, "NULL", resattn_network_save_weights(NULL, "/tmp/x", RESATTN_F32));
+    void *bytes = NULL;
+    size_t size = 0;
+    REFUSED(INVALID, "network is NULL", resattn_network_save_weights_buffer(NULL, RESATTN_F32, &bytes, &size));
+    REFUSED(INVALID, "buffer is NULL", resattn_network_save_weights_buffer(network, RESATTN_F32, NULL, &size));
+    REFUSED(INVALID, "buffer is NULL", resattn_network_save_weights_buffer(network, RESATTN_F32, &bytes, NULL));
+    REFUSED(INVALID, "number type is 9", resattn_network_save_weights_buffer(network, (resattn_dtype)9, &bytes, &size));
+    REFUSED(INVALID, "network is NULL", resattn_network_save_weights_stream(NULL, RESATTN_F32, write_nothing, NULL));
+    REFUSED(INVALID, "callback is NULL", resattn_network_save_weights_stream(network, RESATTN_F32, NULL, NULL));
+    REFUSED(INVALID, "number type is 0",
+            resattn_network_save_weights_stream(network, (resattn_dtype)0, write_nothing, NULL));
     REFUSED(INVALID, "NULL", resattn_network_save_weights(network, NULL, RESATTN_F32));
     REFUSED(INVALID, "0", resattn_network_save_weights(network, "/tmp/x", (resattn_dtype)0));
     ck_assert_int_eq(resattn_weights_report_count(NULL), 0);

@@ -35,6 +35,9 @@ RESATTN_API resattn_builder *resattn_builder_new(resattn_context *context);
 /* Frees the builder and every layer that no network has taken. Since 0.9. */
 RESATTN_API void resattn_builder_free(resattn_builder *builder);
 
+/* The context that it was made from, borrowed; NULL for NULL. Since 0.9. */
+RESATTN_API resattn_context *resattn_builder_context(const resattn_builder *builder);
+
 /* The first error of the builder, RESATTN_OK if there was none; its text in resattn_builder_error(), never NULL, borrowed
  * until the builder is freed. Since 0.9. */
 RESATTN_API resattn_status resattn_builder_status(const resattn_builder *builder);
@@ -205,6 +208,10 @@ RESATTN_API resattn_attention *resattn_attention_new(resattn_builder *builder, c
 RESATTN_API resattn_status resattn_attention_set_trunk(resattn_attention *attention, resattn_layer *trunk);
 RESATTN_API resattn_status resattn_attention_set_mask(resattn_attention *attention, resattn_layer *mask);
 
+/* The branches; NULL for one that is not set. Since 0.9. */
+RESATTN_API resattn_layer *resattn_attention_trunk(const resattn_attention *attention);
+RESATTN_API resattn_layer *resattn_attention_mask(const resattn_attention *attention);
+
 /* Chooses how the branches are combined. Also the attributes "learning" and "activation". Errors: INVALID_ARGUMENT,
  * WRONG_STATE in a network. Since 0.9. */
 RESATTN_API resattn_status resattn_attention_set_learning(resattn_attention *attention, resattn_learning learning);
@@ -253,6 +260,8 @@ RESATTN_API const char *resattn_layer_attribute_name(const resattn_layer *layer,
 RESATTN_API resattn_attribute_type resattn_layer_attribute_type(const resattn_layer *layer, int32_t index);
 RESATTN_API resattn_status resattn_layer_attribute_range(const resattn_layer *layer, int32_t index, double *smallest,
                                                          double *largest, double *initial);
+/* 1 for an attribute that may be changed in a network too, else 0. */
+RESATTN_API int32_t resattn_layer_attribute_is_mutable(const resattn_layer *layer, int32_t index);
 
 /*
  * Gives a layer its whole path, whatever its containers are called: so that parameters get the names that published weights
@@ -269,8 +278,15 @@ RESATTN_API int32_t resattn_layer_in_channels(const resattn_layer *layer);
 RESATTN_API int32_t resattn_layer_out_channels(const resattn_layer *layer);
 RESATTN_API int32_t resattn_layer_child_count(const resattn_layer *layer);
 RESATTN_API resattn_layer *resattn_layer_child(const resattn_layer *layer, int32_t index);
+/* The container that it is in, NULL if it is in none. */
+RESATTN_API resattn_layer *resattn_layer_parent(const resattn_layer *layer);
 /* The layer as an attention module, NULL if it is none. */
 RESATTN_API resattn_attention *resattn_layer_attention(resattn_layer *layer);
+
+/* In a network: how many parameters and statistics the layer itself has, and of each its number in the network, for
+ * resattn_network_parameter(). 0 and -1 where there is none, and outside of a network. Since 0.9. */
+RESATTN_API int32_t resattn_layer_parameter_count(const resattn_layer *layer);
+RESATTN_API int32_t resattn_layer_parameter(const resattn_layer *layer, int32_t index);
 
 #if defined(__cplusplus) && !defined(RESATTN_FFI)
 }

@@ -93,9 +93,21 @@ bool ra_read_all(ra_reader *reader);
 
 /* ---- where a blob comes from (source.c) ---- */
 
+/* What a public function was given to read from: a file, a buffer or a callback. */
+typedef struct ra_input {
+    const char *form; /* "path", "buffer", "callback": which of these it is */
+    const char *path;
+    const void *bytes;
+    size_t size;
+    resattn_read_fn read;
+    void *user;
+} ra_input;
+
 /* Bytes of a buffer of the caller's, or those that `read` gives, read ahead as far as somebody needs them. */
 typedef struct ra_source {
     resattn_context *context;
+    const char *path; /* NULL: no file */
+    int descriptor;
     resattn_read_fn read; /* NULL: the caller's buffer */
     void *user;
     unsigned char *memory; /* read ahead, `capacity` bytes */
@@ -106,13 +118,17 @@ typedef struct ra_source {
     bool ended;        /* `read` has nothing more */
 } ra_source;
 
+/* False with the error recorded, which begins with `what` where an argument is NULL. The source must stay where it is.
+ */
+bool ra_source_open(ra_source *source, resattn_context *context, const ra_input *input, const char *what);
+/* Frees what it holds, and puts the file's name before the error where something failed; returns `ok`. */
+bool ra_source_close(ra_source *source, bool ok);
 /* Sees to it that `size` bytes are available at once. Memory grows only as bytes arrive. False with the error recorded;
  * what `what` was about to be read is named where the source ends before. */
 bool ra_source_need(ra_source *source, size_t size, const char *what);
 void ra_source_skip(ra_source *source, size_t size);
 /* Whether nothing is left: false with the error recorded otherwise. */
 bool ra_source_at_end(ra_source *source);
-void ra_source_close(ra_source *source);
 
 /* ---- files (file.c) ---- */
 

@@ -31,6 +31,11 @@ void resattn_builder_free(resattn_builder *builder)
     resattn_context_unref(context);
 }
 
+resattn_context *resattn_builder_context(const resattn_builder *builder)
+{
+    return builder ? builder->context : NULL;
+}
+
 resattn_status resattn_builder_status(const resattn_builder *builder)
 {
     return builder ? builder->status : RESATTN_INVALID_ARGUMENT;

@@ -99,3 +99,15 @@ resattn_layer *resattn_layer_child(const resattn_layer *layer, int32_t index)
 {
     return layer && index >= 0 && index < layer->child_count ? layer->children[index] : NULL;
 }
+
+resattn_layer *resattn_layer_parent(const resattn_layer *layer) { return layer ? layer->parent : NULL; }
+
+int32_t resattn_layer_parameter_count(const resattn_layer *layer)
+{
+    return layer && layer->path ? layer->param_count : 0;
+}
+
+int32_t resattn_layer_parameter(const resattn_layer *layer, int32_t index)
+{
+    return index >= 0 && index < resattn_layer_parameter_count(layer) ? layer->params[index].index : -1;
+}

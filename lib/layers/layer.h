@@ -57,6 +57,7 @@ typedef enum ra_init {
 typedef struct ra_param {
     const char *suffix; /* "weight" */
     char *name;         /* path + "." + suffix */
+    int32_t index;      /* among the network's */
     int32_t rank;
     int64_t shape[RA_MAX_RANK]; /* logical; in memory channels-last without gaps */
     int64_t elements;

@@ -238,6 +238,34 @@ resattn_status resattn_session_set_seed(resattn_session *session, uint64_t seed)
 
 resattn_network *resattn_session_network(const resattn_session *session) { return session ? session->network : NULL; }
 
+resattn_purpose resattn_session_purpose(const resattn_session *session)
+{
+    return session ? session->purpose : RESATTN_PURPOSE_NONE;
+}
+
+int32_t resattn_session_batch(const resattn_session *session) { return session ? session->batch : 0; }
+
+int32_t resattn_session_height(const resattn_session *session)
+{
+    return session ? session->program->values[0].shape.h : 0;
+}
+
+int32_t resattn_session_width(const resattn_session *session)
+{
+    return session ? session->program->values[0].shape.w : 0;
+}
+
+int32_t resattn_session_output_count(const resattn_session *session) { return session ? session->output_count : 0; }
+
+const char *resattn_session_output_name(const resattn_session *session, int32_t index)
+{
+    return index >= 0 && index < resattn_session_output_count(session) ? session->outputs[index].name : NULL;
+}
+
+int32_t resattn_session_accumulate(const resattn_session *session) { return session ? session->accumulate : 0; }
+
+int32_t resattn_session_profiling(const resattn_session *session) { return session ? session->seconds != NULL : 0; }
+
 /* ---- forward ---- */
 
 static bool is_good_input(const resattn_session *session, const resattn_tensor *input)
@@ -375,37 +403,35 @@ static float *gradient_of(const resattn_session *session, const session_output *
     return ra_value_gradient(session->program, session->arena, output->value);
 }
 
-bool ra_session_gradient_buffer(resattn_session *session, float **buffer)
-{
-    *buffer = NULL;
-    if (session->purpose != RESATTN_TRAINING)
-        return true;
-    if (!may_take_gradient(session, "gradient"))
-        return false;
-    session->outputs[0].gradient_given = true;
-    *buffer = gradient_of(session, &session->outputs[0]);
-    return true;
-}
-
-resattn_status resattn_session_set_output_gradient(resattn_session *session, const char *name, const resattn_tensor *gradient)
+/* The output that takes this gradient of the host's; NULL with the error recorded. */
+static session_output *output_for(resattn_session *session, const char *name, const resattn_tensor *gradient,
+                                  const char *what)
 {
     if (!session)
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "set gradient: the session is NULL");
-    if (ra_tensor_check_read(gradient, "set gradient: the gradient") != RESATTN_OK)
-        return resattn_last_status();
+        return ra_fail_null(RESATTN_INVALID_ARGUMENT, "%s: the session is NULL", what);
+    if (ra_tensor_check_read(gradient, "gradient") != RESATTN_OK)
+        return NULL;
     session_output *output = find_output(session, name);
-    if (!output || !may_take_gradient(session, "set gradient"))
-        return resattn_last_status();
+    if (!output || !may_take_gradient(session, what))
+        return NULL;
     const resattn_tensor *tensor = &output->tensor;
     if (gradient->dtype != RESATTN_F32 || gradient->rank != 4 ||
         memcmp(gradient->shape, tensor->shape, sizeof tensor->shape) != 0) {
         char text[100], expected[100];
         ra_tensor_describe(gradient, text, sizeof text);
         ra_tensor_describe(tensor, expected, sizeof expected);
-        return ra_fail(RESATTN_SHAPE_MISMATCH, "set gradient: the gradient is %s, the output is %s", text, expected);
+        return ra_fail_null(RESATTN_SHAPE_MISMATCH, "%s: the gradient is %s, the output is %s", what, text, expected);
     }
     if (ra_tensor_overlap(gradient, &session->memory))
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "set gradient: the gradient is an output of the same session, copy it");
+        return ra_fail_null(RESATTN_INVALID_ARGUMENT, "%s: the gradient is an output of the same session, copy it", what);
+    return output;
+}
+
+resattn_status resattn_session_set_output_gradient(resattn_session *session, const char *name, const resattn_tensor *gradient)
+{
+    session_output *output = output_for(session, name, gradient, "set gradient");
+    if (!output)
+        return resattn_last_status();
     float *target = gradient_of(session, output);
     if (target) /* else nothing trained lies before this output */
         ra_tensor_to_dense(gradient, NULL, NULL, target);
@@ -437,6 +463,29 @@ bool ra_session_gradient_sum(resattn_session *session, const char *name, float *
         memset(*buffer, 0, (size_t)resattn_tensor_elements(&output->tensor) * sizeof **buffer);
     output->gradient_given = true;
     return true;
+}
+
+static void add_gradient(const resattn_tensor *gradient, float *sum)
+{
+    const int64_t *size = gradient->shape, *stride = gradient->stride;
+    for (int64_t n = 0; n < size[0]; n++)
+        for (int64_t y = 0; y < size[2]; y++)
+            for (int64_t x = 0; x < size[3]; x++)
+                for (int64_t c = 0; c < size[1]; c++)
+                    *sum++ += ((const float *)gradient->data)[n * stride[0] + c * stride[1] + y * stride[2] + x * stride[3]];
+}
+
+resattn_status resattn_session_add_output_gradient(resattn_session *session, const char *name, const resattn_tensor *gradient)
+{
+    float *sum;
+    if (!output_for(session, name, gradient, "add gradient") || !ra_session_gradient_sum(session, name, &sum))
+        return resattn_last_status();
+    ra_fpmode mode;
+    ra_fpmode_enter(&mode);
+    if (sum) /* else nothing trained lies before this output */
+        add_gradient(gradient, sum);
+    ra_fpmode_leave(&mode);
+    return RESATTN_OK;
 }
 
 static void clear_missing_gradients(const resattn_session *session)

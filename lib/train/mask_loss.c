@@ -44,6 +44,11 @@ void resattn_mask_loss_free(resattn_mask_loss *loss)
     resattn_context_unref(context);
 }
 
+resattn_mask_loss_kind resattn_mask_loss_get_kind(const resattn_mask_loss *loss)
+{
+    return loss ? loss->kind : RESATTN_MASK_LOSS_NONE;
+}
+
 static bool is_attribute(const resattn_mask_loss *loss, const char *attribute)
 {
     if (!loss || !attribute)
