@@ -239,7 +239,7 @@ static int run(const struct settings *settings, const struct dataset *training, 
         network = assemble(context, settings, training);
     if (network) {
         printf("%d training images, %d test images; %lld parameters; %d threads\n", (int)dataset_count(training),
-               (int)dataset_count(test), (long long)resattn_network_trained_values(network),
+               (int)dataset_count(test), (long long)resattn_network_trainable_values(network),
                (int)resattn_context_threads(context));
         fflush(stdout);
         result = run_network(network, settings, training, test);

@@ -28,14 +28,14 @@ void blob_tear_down(void)
 static resattn_layer *attention_module(resattn_builder *b)
 {
     resattn_layer *unit = resattn_sequential_new(b, NULL);
-    resattn_add(unit, resattn_batch_norm_new(b, "norm"));
-    resattn_add(unit, resattn_conv2d_new(b, "conv", 4, 1, 1, 0));
+    resattn_layer_add(unit, resattn_batch_norm_new(b, "norm"));
+    resattn_layer_add(unit, resattn_conv2d_new(b, "conv", 4, 1, 1, 0));
     resattn_attention *attention = resattn_attention_new(b, "attention1");
     resattn_attention_set_trunk(attention, resattn_residual_new(b, "trunk", unit, NULL));
     resattn_attention_set_mask(attention, resattn_down_up_new(b, "mask", resattn_max_pool_new(b, NULL, 3, 2, 1),
                                                               resattn_conv2d_new(b, NULL, 4, 1, 1, 0),
                                                               resattn_bilinear_resize_new(b, NULL, 0, 0)));
-    resattn_attention_set_activation(attention, RESATTN_MASK_SPATIAL);
+    resattn_attention_set_activation(attention, RESATTN_ACTIVATION_SPATIAL);
     resattn_attention_set_learning(attention, RESATTN_LEARNING_NAIVE);
     return resattn_attention_layer(attention);
 }
@@ -47,15 +47,15 @@ resattn_network *small_network(resattn_context *c)
     resattn_layer *conv = resattn_conv2d_new(b, NULL, 4, 3, 2, 1);
     resattn_layer_set_int(conv, "pad_bottom", 2);
     resattn_layer_set_path(conv, "features.stem.0");
-    resattn_add(root, conv);
+    resattn_layer_add(root, conv);
     resattn_layer *norm = resattn_batch_norm_new(b, "norm\xC3\xA9");
     resattn_layer_set_real(norm, "epsilon", 0.001);
-    resattn_add(root, norm);
-    resattn_add(root, resattn_relu_new(b, NULL));
-    resattn_add(root, attention_module(b));
-    resattn_add(root, resattn_dropout_new(b, "drop", 0.25));
-    resattn_add(root, resattn_global_average_pool_new(b, NULL));
-    resattn_add(root, resattn_linear_new(b, "fc", 3));
+    resattn_layer_add(root, norm);
+    resattn_layer_add(root, resattn_relu_new(b, NULL));
+    resattn_layer_add(root, attention_module(b));
+    resattn_layer_add(root, resattn_dropout_new(b, "drop", 0.25));
+    resattn_layer_add(root, resattn_global_average_pool_new(b, NULL));
+    resattn_layer_add(root, resattn_linear_new(b, "fc", 3));
     resattn_network *network = resattn_network_new(b, root, 2);
     resattn_builder_free(b);
     return network;
@@ -134,7 +134,7 @@ void check_same(resattn_network *a, resattn_network *b)
     check_layers(resattn_network_root(a), resattn_network_root(b));
     check_parameters(a, b);
     for (int32_t i = 0; i <= resattn_network_out_channels(a); i++)
-        check_text(resattn_network_class(a, i), resattn_network_class(b, i));
+        check_text(resattn_network_class_name(a, i), resattn_network_class_name(b, i));
     for (int32_t c = 0; c < resattn_network_in_channels(a); c++) {
         ck_assert(resattn_network_mean(a, c) == resattn_network_mean(b, c));
         ck_assert(resattn_network_deviation(a, c) == resattn_network_deviation(b, c));

@@ -9,12 +9,12 @@ static resattn_network *new_network(resattn_context *context)
 {
     resattn_builder *builder = resattn_builder_new(context);
     resattn_layer *net = resattn_sequential_new(builder, NULL);
-    resattn_add(net, resattn_conv2d_new(builder, "stem", 4, 3, 1, 1));
-    resattn_add(net, resattn_batch_norm_new(builder, "bn"));
-    resattn_add(net, resattn_relu_new(builder, NULL));
-    resattn_add(net, resattn_dropout_new(builder, "dropout", 0.3));
-    resattn_add(net, resattn_global_average_pool_new(builder, NULL));
-    resattn_add(net, resattn_linear_new(builder, "fc", CLASSES));
+    resattn_layer_add(net, resattn_conv2d_new(builder, "stem", 4, 3, 1, 1));
+    resattn_layer_add(net, resattn_batch_norm_new(builder, "bn"));
+    resattn_layer_add(net, resattn_relu_new(builder, NULL));
+    resattn_layer_add(net, resattn_dropout_new(builder, "dropout", 0.3));
+    resattn_layer_add(net, resattn_global_average_pool_new(builder, NULL));
+    resattn_layer_add(net, resattn_linear_new(builder, "fc", CLASSES));
     resattn_network *network = resattn_network_new(builder, net, 2);
     ck_assert_msg(network != NULL, "%s", resattn_last_error());
     resattn_builder_free(builder);
@@ -28,7 +28,7 @@ training training_of(resattn_context *context, resattn_network *network, int32_t
     t.session = resattn_session_new(plan);
     resattn_plan_free(plan);
     t.optimizer = (kind & 1 ? resattn_adamw_new : resattn_sgd_new)(network, 0.5);
-    t.average = kind & 2 ? resattn_average_new(network, 0.25) : NULL;
+    t.average = kind & 2 ? resattn_ema_new(network, 0.25) : NULL;
     ck_assert_msg(t.session && t.optimizer, "%s", resattn_last_error());
     return t;
 }
@@ -40,7 +40,7 @@ static void set(const training *t, const char *attribute, double value)
 
 static void set_path(const training *t, const char *path, const char *attribute, double factor)
 {
-    ck_assert_int_eq(resattn_optimizer_set_path(t->optimizer, path, attribute, factor), RESATTN_OK);
+    ck_assert_int_eq(resattn_optimizer_set_factor(t->optimizer, path, attribute, factor), RESATTN_OK);
 }
 
 static void change_settings(const training *t, int32_t kind)
@@ -65,8 +65,8 @@ training new_training(int32_t kind)
     resattn_context *context = resattn_context_new(1 + kind % 2);
     training t = training_of(context, new_network(context), kind);
     if (t.average) {
-        resattn_average_free(t.average);
-        t.average = resattn_average_new(t.network, 0.75);
+        resattn_ema_free(t.average);
+        t.average = resattn_ema_new(t.network, 0.75);
     }
     if (kind & 4)
         change_settings(&t, kind);
@@ -75,7 +75,7 @@ training new_training(int32_t kind)
 
 void free_training(training *t)
 {
-    resattn_average_free(t->average);
+    resattn_ema_free(t->average);
     resattn_optimizer_free(t->optimizer);
     resattn_session_free(t->session);
     resattn_network_unref(t->network);
@@ -99,7 +99,7 @@ void do_step(const training *t, int32_t index)
     ck_assert_int_eq(resattn_session_backward(t->session), RESATTN_OK);
     ck_assert_int_eq(resattn_optimizer_step(t->optimizer), RESATTN_OK);
     if (t->average)
-        ck_assert_int_eq(resattn_average_update(t->average), RESATTN_OK);
+        ck_assert_int_eq(resattn_ema_update(t->average), RESATTN_OK);
     resattn_tensor_unref(input);
 }
 

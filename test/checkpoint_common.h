@@ -15,7 +15,7 @@ typedef struct training {
     resattn_network *network;
     resattn_session *session;
     resattn_optimizer *optimizer;
-    resattn_average *average; /* or NULL */
+    resattn_ema *average; /* or NULL */
 } training;
 
 /* A kind of training: its number, 0 to KINDS - 1, says optimizer, settings and whether there is an average. */

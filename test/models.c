@@ -94,9 +94,9 @@ static void check_gradients(resattn_network *network)
 {
     double sum = 0;
     for (int32_t i = 0; i < resattn_network_parameter_count(network); i++) {
-        if (resattn_network_parameter_kind(network, i) != RESATTN_PARAMETER_TRAINED)
+        if (resattn_network_parameter_kind(network, i) != RESATTN_PARAMETER_TRAINABLE)
             continue;
-        resattn_tensor *gradient = resattn_network_gradient(network, i);
+        resattn_tensor *gradient = resattn_network_parameter_gradient(network, i);
         const float *values = resattn_tensor_data(gradient);
         int64_t count = resattn_tensor_elements(gradient);
         check_finite(values, count, resattn_network_parameter_name(network, i));

@@ -129,11 +129,11 @@ static ref_node *read_tree(resattn_layer *layer, resattn_network *network)
             add_child(node, read_tree(resattn_layer_child(layer, i), network));
     if (strcmp(node->kind, "attention") == 0) {
         resattn_mask_activation activation = resattn_attention_activation(resattn_layer_attention(layer));
-        if (activation == RESATTN_MASK_CHANNEL)
+        if (activation == RESATTN_ACTIVATION_CHANNEL)
             add_child(node, plain_node("channel_norm"));
-        if (activation == RESATTN_MASK_SPATIAL)
-            add_child(node, plain_node("map_norm"));
-        if (activation == RESATTN_MASK_SPATIAL || activation == RESATTN_MASK_MIXED)
+        if (activation == RESATTN_ACTIVATION_SPATIAL)
+            add_child(node, plain_node("instance_norm"));
+        if (activation == RESATTN_ACTIVATION_SPATIAL || activation == RESATTN_ACTIVATION_MIXED)
             add_child(node, plain_node("sigmoid"));
     }
     return node;

@@ -86,7 +86,7 @@ bool ref_leaf_forward(ref_node *node);
 bool ref_leaf_backward(ref_node *node);
 void ref_batch_norm(ref_node *node, bool back);
 void ref_channel_norm(ref_node *node, bool back);
-void ref_map_norm(ref_node *node, bool back);
+void ref_instance_norm(ref_node *node, bool back);
 void ref_softmax(ref_node *node, bool back);
 
 /* For leaves: adds a term; says how many terms values and gradients are the sum of. */

@@ -405,7 +405,7 @@ static const struct {
     {"global_average_pool", global_average_pool},
     {"identity", elementwise},
     {"linear", linear},
-    {"map_norm", ref_map_norm},
+    {"instance_norm", ref_instance_norm},
     {"max_pool", max_pool},
     {"relu", elementwise},
     {"scale", elementwise},

@@ -114,7 +114,7 @@ void ref_batch_norm(ref_node *node, bool back)
     ref_set_lengths(node, back, 8, (double)node->in.n * node->in.h * node->in.w);
 }
 
-void ref_map_norm(ref_node *node, bool back)
+void ref_instance_norm(ref_node *node, bool back)
 {
     if (!back)
         node->out = ref_image_new(node->in.n, node->in.c, node->in.h, node->in.w);

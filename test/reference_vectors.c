@@ -104,8 +104,8 @@ static void print_parameters(resattn_network *network, resattn_parameter_kind ki
     for (int32_t i = 0; i < resattn_network_parameter_count(network); i++) {
         if (resattn_network_parameter_kind(network, i) != kind)
             continue;
-        resattn_tensor *tensor = kind == RESATTN_PARAMETER_TRAINED ? resattn_network_gradient(network, i)
-                                                                   : resattn_network_parameter(network, i);
+        resattn_tensor *tensor = kind == RESATTN_PARAMETER_TRAINABLE ? resattn_network_parameter_gradient(network, i)
+                                                                     : resattn_network_parameter(network, i);
         print_member(tensor, resattn_network_parameter_name(network, i), &first);
     }
 }
@@ -130,7 +130,7 @@ static void train(resattn_session *session, resattn_network *network, int32_t ba
     printf(",\n \"grad_input\": ");
     print_summary(resattn_session_input_gradient(session), "data");
     printf(",\n \"grads\": {\n");
-    print_parameters(network, RESATTN_PARAMETER_TRAINED);
+    print_parameters(network, RESATTN_PARAMETER_TRAINABLE);
     printf("\n },\n \"running\": {\n");
     print_parameters(network, RESATTN_PARAMETER_STATISTIC);
     printf("\n }\n}\n");
@@ -147,7 +147,7 @@ static resattn_session *open_session(resattn_network *network, const options *gi
             fail("mask");
     if (given->convolution && resattn_plan_set_convolution(plan, (resattn_convolution)given->convolution))
         fail("convolution");
-    if (given->train && resattn_plan_want_input_gradient(plan) != RESATTN_OK)
+    if (given->train && resattn_plan_set_input_gradient(plan, 1) != RESATTN_OK)
         fail("input gradient");
     resattn_session *session = resattn_session_new(plan);
     if (!session)

@@ -12,9 +12,9 @@ static resattn_layer *chain(resattn_builder *b, const char *name, resattn_layer 
                             resattn_layer *third)
 {
     resattn_layer *layer = resattn_sequential_new(b, name);
-    resattn_add(layer, first);
-    resattn_add(layer, second);
-    resattn_add(layer, third);
+    resattn_layer_add(layer, first);
+    resattn_layer_add(layer, second);
+    resattn_layer_add(layer, third);
     return layer;
 }
 
@@ -48,15 +48,15 @@ resattn_network *small_network(resattn_context *context)
     if (b == NULL)
         return NULL;
     resattn_layer *net = resattn_sequential_new(b, NULL);
-    resattn_add(net, chain(b, "stem", resattn_conv2d_new(b, "conv", 24, 5, 1, 2), resattn_batch_norm_new(b, "bn"),
-                           resattn_relu_new(b, "relu")));
-    resattn_add(net, module(b, "attention1", 24, 24, RESATTN_MASK_MIXED));
+    resattn_layer_add(net, chain(b, "stem", resattn_conv2d_new(b, "conv", 24, 5, 1, 2), resattn_batch_norm_new(b, "bn"),
+                                 resattn_relu_new(b, "relu")));
+    resattn_layer_add(net, module(b, "attention1", 24, 24, RESATTN_ACTIVATION_MIXED));
     resattn_layer *wide = resattn_conv2d_new(b, "conv", 32, 3, 2, 1);
     resattn_layer_set_int(wide, "groups", 2);
-    resattn_add(net, wide);
-    resattn_add(net, module(b, "attention2", 32, 1, RESATTN_MASK_SPATIAL));
-    resattn_add(net, chain(b, "head", resattn_global_average_pool_new(b, "pool"), resattn_dropout_new(b, "drop", 0.2),
-                           resattn_linear_new(b, "fc", SMALL_CLASSES)));
+    resattn_layer_add(net, wide);
+    resattn_layer_add(net, module(b, "attention2", 32, 1, RESATTN_ACTIVATION_SPATIAL));
+    resattn_layer_add(net, chain(b, "head", resattn_global_average_pool_new(b, "pool"),
+                                 resattn_dropout_new(b, "drop", 0.2), resattn_linear_new(b, "fc", SMALL_CLASSES)));
     resattn_network *network = resattn_network_new(b, net, 3);
     resattn_builder_free(b);
     return network;
@@ -81,7 +81,7 @@ resattn_session *small_session(resattn_network *network, resattn_purpose purpose
     resattn_session *session = NULL;
     if (plan != NULL && resattn_plan_add_output(plan, "attention1.mask") == RESATTN_OK &&
         resattn_plan_add_output(plan, "attention2.mask") == RESATTN_OK &&
-        (purpose == RESATTN_INFERENCE || resattn_plan_want_input_gradient(plan) == RESATTN_OK))
+        (purpose == RESATTN_INFERENCE || resattn_plan_set_input_gradient(plan, 1) == RESATTN_OK))
         session = resattn_session_new(plan);
     resattn_plan_free(plan);
     return session;
@@ -170,8 +170,8 @@ static resattn_status add_network(run *r)
     resattn_status status = RESATTN_OK;
     for (int32_t i = 0; status == RESATTN_OK && i < resattn_network_parameter_count(r->network); i++) {
         status = results_add(r->results, resattn_network_parameter(r->network, i));
-        if (status == RESATTN_OK && resattn_network_parameter_kind(r->network, i) == RESATTN_PARAMETER_TRAINED)
-            status = results_add(r->results, resattn_network_gradient(r->network, i));
+        if (status == RESATTN_OK && resattn_network_parameter_kind(r->network, i) == RESATTN_PARAMETER_TRAINABLE)
+            status = results_add(r->results, resattn_network_parameter_gradient(r->network, i));
     }
     return status;
 }
@@ -189,7 +189,7 @@ static resattn_status train(run *r)
     before(r);
     status = after(r, resattn_softmax_cross_entropy(r->training, labels, SMALL_BATCH, &loss, NULL));
     if (status == RESATTN_OK)
-        status = resattn_session_set_gradient(r->training, "attention1.mask", r->mask_gradient);
+        status = resattn_session_set_output_gradient(r->training, "attention1.mask", r->mask_gradient);
     if (status != RESATTN_OK)
         return status;
     before(r);

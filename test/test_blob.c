@@ -94,9 +94,9 @@ START_TEST(large_tensors)
 {
     resattn_builder *b = resattn_builder_new(context);
     resattn_layer *root = resattn_sequential_new(b, NULL);
-    resattn_add(root, resattn_conv2d_new(b, "a", 70, 3, 1, 1));
-    resattn_add(root, resattn_conv2d_new(b, "b", 90, 3, 1, 1));
-    resattn_add(root, resattn_conv_transpose2d_new(b, "c", 80, 4, 2, 1));
+    resattn_layer_add(root, resattn_conv2d_new(b, "a", 70, 3, 1, 1));
+    resattn_layer_add(root, resattn_conv2d_new(b, "b", 90, 3, 1, 1));
+    resattn_layer_add(root, resattn_conv_transpose2d_new(b, "c", 80, 4, 2, 1));
     resattn_network *network = resattn_network_new(b, root, 3);
     ck_assert_msg(network != NULL, "%s", resattn_last_error());
     void *bytes;
@@ -276,7 +276,7 @@ START_TEST(metadata)
     ck_assert_int_eq(resattn_network_set_classes(network, names, 3), RESATTN_INVALID_ARGUMENT);
     ck_assert_int_eq(resattn_network_set_classes(network, names, -1), RESATTN_INVALID_ARGUMENT);
     ck_assert_int_eq(resattn_network_set_classes(network, NULL, 3), RESATTN_INVALID_ARGUMENT);
-    ck_assert_str_eq(resattn_network_class(network, 0), "cat");
+    ck_assert_str_eq(resattn_network_class_name(network, 0), "cat");
     ck_assert_int_eq(resattn_network_set_normalization(network, mean, zero, 2), RESATTN_INVALID_ARGUMENT);
     ck_assert_int_eq(resattn_network_set_normalization(network, mean, infinite, 2), RESATTN_INVALID_ARGUMENT);
     ck_assert_int_eq(resattn_network_set_normalization(network, infinite, mean, 2), RESATTN_INVALID_ARGUMENT);
@@ -297,7 +297,7 @@ START_TEST(metadata)
     ck_assert_ptr_null(resattn_network_text_key(network, 2));
     ck_assert_ptr_null(resattn_network_text(network, "license"));
     ck_assert_int_eq(resattn_network_set_classes(network, NULL, 0), RESATTN_OK);
-    ck_assert_ptr_null(resattn_network_class(network, 0));
+    ck_assert_ptr_null(resattn_network_class_name(network, 0));
     resattn_network_unref(network);
 }
 END_TEST
@@ -345,7 +345,7 @@ START_TEST(too_many_layers)
     resattn_builder *b = resattn_builder_new(context);
     resattn_layer *root = resattn_sequential_new(b, NULL);
     for (int i = 0; i < 100000; i++)
-        resattn_add(root, resattn_relu_new(b, NULL));
+        resattn_layer_add(root, resattn_relu_new(b, NULL));
     resattn_network *network = resattn_network_new(b, root, 1);
     ck_assert_msg(network != NULL, "%s", resattn_last_error());
     check_too_large(network);

@@ -12,10 +12,10 @@
 
 /* ---- half the size ---- */
 
-static const resattn_number_type halves[] = {RESATTN_NUMBER_F16, RESATTN_NUMBER_BF16};
+static const resattn_dtype halves[] = {RESATTN_F16, RESATTN_BF16};
 
 /* What a value becomes. */
-static float rounded(resattn_number_type type, float value)
+static float rounded(resattn_dtype type, float value)
 {
     unsigned char half[2];
     uint32_t bits;
@@ -26,14 +26,14 @@ static float rounded(resattn_number_type type, float value)
     return value;
 }
 
-static void check_rounded(resattn_network *exact, resattn_network *loaded, resattn_number_type type)
+static void check_rounded(resattn_network *exact, resattn_network *loaded, resattn_dtype type)
 {
     ck_assert_msg(loaded != NULL, "%s", resattn_last_error());
     ck_assert_int_eq(resattn_network_storage(loaded), type);
     for (int32_t i = 0; i < resattn_network_parameter_count(exact); i++) {
         const float *from = resattn_tensor_data(resattn_network_parameter(exact, i));
         const float *to = resattn_tensor_data(resattn_network_parameter(loaded, i));
-        bool trained = resattn_network_parameter_kind(exact, i) == RESATTN_PARAMETER_TRAINED;
+        bool trained = resattn_network_parameter_kind(exact, i) == RESATTN_PARAMETER_TRAINABLE;
         for (int64_t j = 0; j < resattn_tensor_elements(resattn_network_parameter(exact, i)); j++)
             ck_assert(to[j] == (trained ? rounded(type, from[j]) : from[j]));
     }
@@ -42,12 +42,12 @@ static void check_rounded(resattn_network *exact, resattn_network *loaded, resat
 START_TEST(half_round_trips)
 {
     resattn_network *network = full_network(context);
-    ck_assert_int_eq(resattn_network_storage(network), RESATTN_NUMBER_F32);
+    ck_assert_int_eq(resattn_network_storage(network), RESATTN_F32);
     resattn_tensor_fill(
         resattn_network_parameter(network, resattn_network_find_parameter(network, "norm\xC3\xA9.running_var")),
         123456.789f);
     for (int32_t round = 0; round < 20; round++) {
-        resattn_number_type type = halves[round % 2];
+        resattn_dtype type = halves[round % 2];
         void *bytes, *again;
         size_t size, size_again;
         ck_assert_int_eq(resattn_network_set_storage(network, type), RESATTN_OK);
@@ -104,7 +104,7 @@ static void make_half_blob(void)
 {
     blob_set_up();
     resattn_network *network = full_network(context);
-    resattn_network_set_storage(network, RESATTN_NUMBER_F16);
+    resattn_network_set_storage(network, RESATTN_F16);
     void *bytes;
     size_t size;
     save(network, 6, &bytes, &size);
@@ -132,24 +132,24 @@ static blob_chunk *find_tensor(const char *suffix)
 START_TEST(half_damage)
 {
     blob_chunk *weight = find_tensor("stem.0.weight"), *statistic = find_tensor("running_var");
-    ck_assert_uint_eq(weight->payload[0], RESATTN_NUMBER_F16);
-    ck_assert_uint_eq(statistic->payload[0], RESATTN_NUMBER_F32);
-    weight->payload[0] = RESATTN_NUMBER_F32;
+    ck_assert_uint_eq(weight->payload[0], RESATTN_F16);
+    ck_assert_uint_eq(statistic->payload[0], RESATTN_F32);
+    weight->payload[0] = RESATTN_F32;
     blob_refused(sample, RESATTN_BAD_FORMAT, "features.stem.0.weight: damaged: fewer values");
     weight->payload[0] = 0;
     blob_refused(sample, RESATTN_UNSUPPORTED, "element type 0");
     weight->payload[0] = 4;
     blob_refused(sample, RESATTN_UNSUPPORTED, "element type 4");
-    weight->payload[0] = RESATTN_NUMBER_F16;
-    statistic->payload[0] = RESATTN_NUMBER_F16;
+    weight->payload[0] = RESATTN_F16;
+    statistic->payload[0] = RESATTN_F16;
     blob_refused(sample, RESATTN_BAD_FORMAT, "it is a statistic");
-    statistic->payload[0] = RESATTN_NUMBER_F32;
-    weight->payload[0] = RESATTN_NUMBER_BF16; /* as many bytes; then the types are mixed, and F32 loses nothing */
+    statistic->payload[0] = RESATTN_F32;
+    weight->payload[0] = RESATTN_BF16; /* as many bytes; then the types are mixed, and F32 loses nothing */
     size_t size;
     unsigned char *bytes = blob_join(sample, &size);
     resattn_network *network = resattn_network_load_buffer(context, bytes, size);
     ck_assert_msg(network != NULL, "%s", resattn_last_error());
-    ck_assert_int_eq(resattn_network_storage(network), RESATTN_NUMBER_F32);
+    ck_assert_int_eq(resattn_network_storage(network), RESATTN_F32);
     resattn_network_unref(network);
     free(bytes);
 }
@@ -158,10 +158,10 @@ END_TEST
 START_TEST(storage_arguments)
 {
     resattn_network *network = small_network(context);
-    ck_assert_int_eq(resattn_network_set_storage(network, (resattn_number_type)0), RESATTN_INVALID_ARGUMENT);
-    ck_assert_int_eq(resattn_network_set_storage(network, (resattn_number_type)4), RESATTN_INVALID_ARGUMENT);
-    ck_assert_int_eq(resattn_network_set_storage(NULL, RESATTN_NUMBER_F32), RESATTN_INVALID_ARGUMENT);
-    ck_assert_int_eq(resattn_network_storage(network), RESATTN_NUMBER_F32);
+    ck_assert_int_eq(resattn_network_set_storage(network, (resattn_dtype)0), RESATTN_INVALID_ARGUMENT);
+    ck_assert_int_eq(resattn_network_set_storage(network, (resattn_dtype)4), RESATTN_INVALID_ARGUMENT);
+    ck_assert_int_eq(resattn_network_set_storage(NULL, RESATTN_F32), RESATTN_INVALID_ARGUMENT);
+    ck_assert_int_eq(resattn_network_storage(network), RESATTN_F32);
     resattn_network_unref(network);
 }
 END_TEST
@@ -183,8 +183,8 @@ static void fill_random(resattn_tensor *tensor, int32_t type)
     for (int64_t i = 0; i < resattn_tensor_elements(tensor); i++) {
         uint32_t bits = (uint32_t)test_random() % 0x7F000000;
         memcpy(&values[i], &bits, sizeof bits);
-        if (type != RESATTN_NUMBER_F32)
-            values[i] = rounded((resattn_number_type)type, values[i]);
+        if (type != RESATTN_F32)
+            values[i] = rounded((resattn_dtype)type, values[i]);
     }
 }
 
@@ -270,8 +270,8 @@ static resattn_network *large_network(resattn_context *c)
     resattn_builder *b = resattn_builder_new(c);
     resattn_layer *root = resattn_sequential_new(b, NULL);
     for (int i = 0; i < 24; i++) {
-        resattn_add(root, resattn_conv2d_new(b, NULL, 8 + i * i / 2, i % 2 ? 3 : 1, 1, 1));
-        resattn_add(root, resattn_batch_norm_new(b, NULL));
+        resattn_layer_add(root, resattn_conv2d_new(b, NULL, 8 + i * i / 2, i % 2 ? 3 : 1, 1, 1));
+        resattn_layer_add(root, resattn_batch_norm_new(b, NULL));
     }
     resattn_network *network = resattn_network_new(b, root, 3);
     resattn_builder_free(b);
@@ -374,12 +374,12 @@ START_TEST(tensor_larger_than_a_batch)
 {
     resattn_builder *b = resattn_builder_new(context);
     resattn_layer *root = resattn_sequential_new(b, NULL);
-    resattn_add(root, resattn_conv2d_new(b, NULL, 8, 1, 1, 0));
-    resattn_add(root, resattn_linear_new(b, NULL, 1100000));
+    resattn_layer_add(root, resattn_conv2d_new(b, NULL, 8, 1, 1, 0));
+    resattn_layer_add(root, resattn_linear_new(b, NULL, 1100000));
     resattn_network *network = resattn_network_new(b, root, 3);
     resattn_builder_free(b);
     ck_assert_msg(network != NULL, "%s", resattn_last_error());
-    ck_assert_int_gt((long)(resattn_network_trained_values(network) * 4), (long)RA_BATCH_BYTES);
+    ck_assert_int_gt((long)(resattn_network_trainable_values(network) * 4), (long)RA_BATCH_BYTES);
     void *bytes;
     size_t size;
     save(network, 0, &bytes, &size);

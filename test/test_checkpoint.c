@@ -17,7 +17,7 @@ static training go_on(int32_t kind, const bytes *saved, int64_t step)
     ck_assert_msg(network != NULL, "%s", resattn_last_error());
     training t = training_of(context, network, kind);
     ck_assert_msg(restore_bytes(&t, saved->data, saved->size) == RESATTN_OK, "%s", resattn_last_error());
-    ck_assert_int_eq(resattn_session_set_step(t.session, step), RESATTN_OK);
+    ck_assert_int_eq(resattn_session_set_step_count(t.session, step), RESATTN_OK);
     return t;
 }
 
@@ -35,9 +35,9 @@ static bytes values_of(const training *t)
     bytes all = {0};
     add_values(t, &all);
     if (t->average) {
-        ck_assert_int_eq(resattn_average_swap(t->average), RESATTN_OK);
+        ck_assert_int_eq(resattn_ema_swap(t->average), RESATTN_OK);
         add_values(t, &all);
-        ck_assert_int_eq(resattn_average_swap(t->average), RESATTN_OK);
+        ck_assert_int_eq(resattn_ema_swap(t->average), RESATTN_OK);
     }
     return all;
 }
@@ -50,7 +50,7 @@ static void check_going_on(int32_t kind, int32_t before, int32_t after)
     do_steps(&t, before, before + after);
     bytes expected = values_of(&t), expected_state = checkpoint_of(&t);
     double norm = resattn_optimizer_gradient_norm(t.optimizer);
-    ck_assert_int_eq(resattn_session_step(t.session), before + after);
+    ck_assert_int_eq(resattn_session_step_count(t.session), before + after);
     free_training(&t);
     training again = go_on(kind, &saved, before);
     bytes at_once = checkpoint_of(&again);
@@ -89,7 +89,7 @@ START_TEST(the_step_of_a_session_counts)
         do_step(&again, 3);
         bytes got = values_of(&again);
         ck_assert_int_eq(memcmp(got.data, expected.data, got.size) == 0, step == 3);
-        ck_assert_int_eq(resattn_session_step(again.session), step + 1);
+        ck_assert_int_eq(resattn_session_step_count(again.session), step + 1);
         free(got.data);
         free_training(&again);
     }
@@ -136,14 +136,14 @@ START_TEST(storage_does_not_count)
 {
     training t = new_training(3);
     do_steps(&t, 0, 2);
-    ck_assert_int_eq(resattn_network_set_storage(t.network, RESATTN_NUMBER_BF16), RESATTN_OK);
+    ck_assert_int_eq(resattn_network_set_storage(t.network, RESATTN_BF16), RESATTN_OK);
     bytes saved = checkpoint_of(&t), values = values_of(&t);
     resattn_network *network = resattn_network_load_buffer(t.context, saved.data, saved.size);
     training again = training_of(resattn_context_ref(t.context), network, 3);
     ck_assert_int_eq(restore_bytes(&again, saved.data, saved.size), RESATTN_OK);
     bytes got = values_of(&again);
     expect_same(&got, &values);
-    ck_assert_int_eq(resattn_network_storage(again.network), RESATTN_NUMBER_BF16);
+    ck_assert_int_eq(resattn_network_storage(again.network), RESATTN_BF16);
     free(got.data);
     free(values.data);
     free(saved.data);
@@ -160,8 +160,8 @@ START_TEST(paths_are_remembered)
     training again = go_on(4, &saved, 0);
     for (int i = 0; i < 2; i++) {
         training *one = i ? &again : &t;
-        ck_assert_int_eq(resattn_optimizer_set_path(one->optimizer, "", "rate", 0.25), RESATTN_OK);
-        ck_assert_int_eq(resattn_optimizer_set_path(one->optimizer, "bn", "rate", 3), RESATTN_OK);
+        ck_assert_int_eq(resattn_optimizer_set_factor(one->optimizer, "", "rate", 0.25), RESATTN_OK);
+        ck_assert_int_eq(resattn_optimizer_set_factor(one->optimizer, "bn", "rate", 3), RESATTN_OK);
         do_steps(one, 0, 2);
     }
     bytes a = checkpoint_of(&t), b = checkpoint_of(&again);

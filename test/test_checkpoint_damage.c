@@ -303,7 +303,7 @@ START_TEST(wrong_use)
     bytes none = {0};
     training other = new_training(3);
     resattn_optimizer *optimizer = target.optimizer;
-    resattn_average *average = target.average;
+    resattn_ema *average = target.average;
     resattn_checkpoint_save(optimizer, other.average, "/nowhere/never.resattn", 6);
     test_expect_error(RESATTN_INVALID_ARGUMENT, "average is of another network");
     resattn_checkpoint_restore_stream(optimizer, other.average, get_bytes, &none);
@@ -326,11 +326,11 @@ START_TEST(wrong_use)
     test_expect_error(RESATTN_IO_ERROR, "failed with 5");
     resattn_checkpoint_restore_stream(optimizer, average, fail_to_read, NULL);
     test_expect_error(RESATTN_IO_ERROR, "failed with -3");
-    ck_assert_int_eq(resattn_average_swap(average), RESATTN_OK);
+    ck_assert_int_eq(resattn_ema_swap(average), RESATTN_OK);
     resattn_checkpoint_save_stream(optimizer, average, 6, put_bytes, &none);
     test_expect_error(RESATTN_WRONG_STATE, "swapped back first");
     expect_refused(&target, saved.data, saved.size, RESATTN_WRONG_STATE, "swapped back first");
-    ck_assert_int_eq(resattn_average_swap(average), RESATTN_OK);
+    ck_assert_int_eq(resattn_ema_swap(average), RESATTN_OK);
     ck_assert_uint_eq(none.size, 0);
     free_training(&other);
 }

@@ -24,8 +24,8 @@ static resattn_network *named_network(resattn_context *context, const char *cons
 {
     resattn_builder *builder = resattn_builder_new(context);
     resattn_layer *root = resattn_sequential_new(builder, NULL);
-    resattn_add(root, resattn_global_average_pool_new(builder, NULL));
-    resattn_add(root, resattn_linear_new(builder, "linear", classes));
+    resattn_layer_add(root, resattn_global_average_pool_new(builder, NULL));
+    resattn_layer_add(root, resattn_linear_new(builder, "linear", classes));
     resattn_network *network = resattn_network_new(builder, root, 3);
     resattn_builder_free(builder);
     ck_assert_ptr_nonnull(network);

@@ -76,7 +76,7 @@ static resattn_layer *same(resattn_builder *b)
 static resattn_layer *all_in(resattn_layer *container, resattn_layer *const *layers, int32_t count)
 {
     for (int32_t i = 0; i < count && layers[i] != NULL; i++)
-        resattn_add(container, layers[i]);
+        resattn_layer_add(container, layers[i]);
     return container;
 }
 
@@ -148,7 +148,7 @@ static resattn_layer *make_attention(resattn_builder *b, ref_image *in)
 {
     int32_t channels = any_image(in);
     resattn_mask_activation activation = (resattn_mask_activation)pick(1, 4);
-    int32_t mask_channels = activation == RESATTN_MASK_CHANNEL || pick(0, 2) ? channels : 1;
+    int32_t mask_channels = activation == RESATTN_ACTIVATION_CHANNEL || pick(0, 2) ? channels : 1;
     resattn_layer *trunk = pick(0, 1) ? CHAIN(b, conv(b, channels, 3), relu(b)) : same(b);
     resattn_layer *mask =
         CHAIN(b, conv(b, channels, 1), relu(b), with_bias(conv(b, mask_channels, pick(0, 1) ? 1 : 3)));
@@ -161,7 +161,7 @@ static resattn_layer *make_summed_mask(resattn_builder *b, ref_image *in)
 {
     int32_t channels = any_image(in);
     resattn_layer *mask = resattn_residual_new(b, NULL, conv(b, channels, 3), NULL);
-    resattn_mask_activation activation = pick(0, 1) ? RESATTN_MASK_MIXED : RESATTN_MASK_NONE;
+    resattn_mask_activation activation = pick(0, 1) ? RESATTN_ACTIVATION_MIXED : RESATTN_ACTIVATION_IDENTITY;
     return CHAIN(b, gated(b, "module", conv(b, channels, 3), mask, activation, (resattn_learning)pick(1, 2)), norm(b));
 }
 
@@ -187,10 +187,11 @@ static resattn_layer *make_mixed_concat(resattn_builder *b, ref_image *in)
 static resattn_layer *make_concat_of_units(resattn_builder *b, ref_image *in)
 {
     int32_t channels = any_image(in);
-    return CONCAT(b, resattn_residual_new(b, NULL, conv(b, channels, 3), NULL),
-                  resattn_residual_new(b, NULL, conv(b, 16, 3), conv(b, 16, 1)),
-                  CHAIN(b, resattn_residual_new(b, NULL, conv(b, channels, 1), NULL), norm(b), relu(b)),
-                  gated(b, "module", same(b), conv(b, channels, 3), RESATTN_MASK_MIXED, RESATTN_LEARNING_RESIDUAL));
+    return CONCAT(
+        b, resattn_residual_new(b, NULL, conv(b, channels, 3), NULL),
+        resattn_residual_new(b, NULL, conv(b, 16, 3), conv(b, 16, 1)),
+        CHAIN(b, resattn_residual_new(b, NULL, conv(b, channels, 1), NULL), norm(b), relu(b)),
+        gated(b, "module", same(b), conv(b, channels, 3), RESATTN_ACTIVATION_MIXED, RESATTN_LEARNING_RESIDUAL));
 }
 
 static resattn_layer *make_inception_unit(resattn_builder *b, ref_image *in)
@@ -318,7 +319,7 @@ static resattn_layer *any_tree(resattn_builder *b, int32_t channels, int32_t dep
                      conv(b, channels, 1));
     case 3:
         return gated(b, new_name(name, "module"), any_tree(b, channels, depth - 1), any_tree(b, channels, depth - 1),
-                     RESATTN_MASK_MIXED, (resattn_learning)pick(1, 2));
+                     RESATTN_ACTIVATION_MIXED, (resattn_learning)pick(1, 2));
     default:
         return CHAIN(b, any_tree(b, channels, depth - 1), any_leaf(b, channels), any_tree(b, channels, depth - 1));
     }
@@ -431,7 +432,7 @@ static void check_convolutions(trial *t, const char *together)
     const char *all[MOST_NAMES], *some[MOST_NAMES];
     int32_t count = 0;
     list_names(resattn_network_root(t->network), all, &count);
-    for (int32_t convolution = RESATTN_CONVOLUTION_FASTEST; convolution <= RESATTN_CONVOLUTION_BLIS; convolution++)
+    for (int32_t convolution = RESATTN_CONVOLUTION_FASTEST; convolution <= RESATTN_CONVOLUTION_REFERENCE; convolution++)
         for (int32_t asked = 0; asked < 3; asked++) {
             t->name_count = 0;
             t->names = some;

@@ -38,7 +38,7 @@ static resattn_network *map_network(resattn_context *owner)
                                               conv(b, "conv", CHANNELS), resattn_bilinear_resize_new(b, "up", 0, 0));
     mask = sequence(b, "side", mask, conv(b, "last", CHANNELS));
     resattn_layer *net = sequence(b, NULL, stem, attention(b, "module", trunk, mask));
-    resattn_add(net, conv(b, "head", 3));
+    resattn_layer_add(net, conv(b, "head", 3));
     resattn_network *network = resattn_network_new(b, net, 3);
     ck_assert_msg(network != NULL, "%s", resattn_last_error());
     resattn_builder_free(b);
@@ -385,7 +385,7 @@ END_TEST
 START_TEST(test_operations_of_small)
 {
     resattn_network *network = small_network(context);
-    for (int32_t way = 0; way <= RESATTN_CONVOLUTION_BLIS; way++) {
+    for (int32_t way = 0; way <= RESATTN_CONVOLUTION_REFERENCE; way++) {
         resattn_plan *plan =
             resattn_plan_new(network, way ? RESATTN_INFERENCE : RESATTN_TRAINING, 2, SMALL_SIDE, SMALL_SIDE);
         if (way > 0)
@@ -399,7 +399,7 @@ START_TEST(test_operations_of_small)
             ck_assert_ptr_nonnull(resattn_session_operation_name(session, i));
             ck_assert(has_path(resattn_network_root(network), resattn_session_operation_name(session, i)));
             ck_assert(way == RESATTN_CONVOLUTION_FASTEST || strstr(kernel, "winograd") == NULL);
-            ck_assert(way != RESATTN_CONVOLUTION_BLIS || strcmp(kernel, "panels") != 0);
+            ck_assert(way != RESATTN_CONVOLUTION_REFERENCE || strcmp(kernel, "panels") != 0);
             total += resattn_session_operation_multiply_adds(session, i);
         }
         ck_assert_int_eq(total, resattn_plan_multiply_adds(plan));

@@ -115,9 +115,9 @@ static resattn_layer *known_channel_norm(resattn_builder *b)
 {
     return resattn_channel_norm_new(b, "it");
 }
-static resattn_layer *known_map_norm(resattn_builder *b)
+static resattn_layer *known_instance_norm(resattn_builder *b)
 {
-    resattn_layer *layer = resattn_map_norm_new(b, "it");
+    resattn_layer *layer = resattn_instance_norm_new(b, "it");
     resattn_layer_set_real(layer, "epsilon", 1e-12);
     return layer;
 }
@@ -163,7 +163,7 @@ static const known knowns[] = {
     {"subsample", known_subsample, {1, 1, 3}, {4, 1, 2}, {0}, {1, 2, 3}, {0, 0, 1, 3, 0, 0, 0, 0}},
     {"softmax", known_softmax, {2, 1, 1}, {2, 1, 1}, {0}, {0, 1.09861229F}, {0.25F, 0.75F}},
     {"channel_norm", known_channel_norm, {2, 1, 2}, {2, 1, 2}, {0}, {3, 0, 4, 2}, {0.6F, 0, 0.8F, 1}},
-    {"map_norm", known_map_norm, {1, 1, 4}, {1, 1, 4}, {0}, {1, 3, 1, 3}, {-1, 1, -1, 1}},
+    {"instance_norm", known_instance_norm, {1, 1, 4}, {1, 1, 4}, {0}, {1, 3, 1, 3}, {-1, 1, -1, 1}},
     {"linear", known_linear, {3, 1, 1}, {2, 1, 1}, {1, 2, 3, 4, 5, 6}, {1, 10, 100}, {321, 654}},
 };
 

@@ -205,7 +205,7 @@ MAKE_PLAIN(softmax)
 MAKE_PLAIN(identity)
 MAKE_PLAIN(global_average_pool)
 MAKE_PLAIN(channel_norm)
-MAKE_PLAIN(map_norm)
+MAKE_PLAIN(instance_norm)
 
 static const struct {
     const char *what;
@@ -229,7 +229,7 @@ static const struct {
     {"dropout", make_dropout},
     {"subsample", make_subsample},
     {"channel_norm", make_channel_norm},
-    {"map_norm", make_map_norm},
+    {"instance_norm", make_instance_norm},
     {"scale", make_scale},
 };
 
@@ -274,13 +274,13 @@ START_TEST(test_dropout)
     resattn_tensor *ones = resattn_tensor_new(context, RESATTN_F32, 4, in_shape, RESATTN_CHANNELS_LAST);
     resattn_tensor_fill(ones, 1);
     resattn_plan *plan = resattn_plan_new(network, RESATTN_TRAINING, 2, SIDE, SIDE);
-    resattn_plan_want_input_gradient(plan);
+    resattn_plan_set_input_gradient(plan, 1);
     resattn_session *session = resattn_session_new(plan);
     for (int32_t i = 0; i < 5; i++) {
         double probability = 0.2 * i; /* changed while a session lives */
         ck_assert_int_eq(resattn_layer_set_real(layer, "probability", probability), RESATTN_OK);
         float *first = dropped(network, session, ones), *second = dropped(network, session, ones);
-        resattn_session_set_gradient(session, NULL, ones);
+        resattn_session_set_output_gradient(session, NULL, ones);
         ck_assert_int_eq(resattn_session_backward(session), RESATTN_OK);
         float *gradient = read_values(resattn_session_input_gradient(session));
         int32_t kept = 0, both = 0;

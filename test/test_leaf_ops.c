@@ -33,7 +33,7 @@ static const op_case cases[] = {
     {.kind = &ra_kind_dropout, .settings = {{"probability", 0.3}}},
     {.kind = &ra_kind_softmax},
     {.kind = &ra_kind_channel_norm},
-    {.kind = &ra_kind_map_norm},
+    {.kind = &ra_kind_instance_norm},
     {.kind = &ra_kind_max_pool,
      .settings =
          {{"kernel_h", 3}, {"kernel_w", 2}, {"stride_h", 2}, {"pad_top", 1}, {"pad_bottom", 2}, {"pad_left", 1}}},

@@ -55,7 +55,7 @@ static resattn_session *pass_on(resattn_purpose purpose, const int64_t *shape)
     resattn_plan *plan = resattn_plan_new(network, purpose, (int32_t)shape[0], (int32_t)shape[2], (int32_t)shape[3]);
     ck_assert_int_eq(resattn_plan_add_output(plan, "mask"), RESATTN_OK);
     if (purpose == RESATTN_TRAINING)
-        ck_assert_int_eq(resattn_plan_want_input_gradient(plan), RESATTN_OK);
+        ck_assert_int_eq(resattn_plan_set_input_gradient(plan, 1), RESATTN_OK);
     resattn_session *session = resattn_session_new(plan);
     resattn_plan_free(plan);
     resattn_network_unref(network);
@@ -398,7 +398,7 @@ START_TEST(losses_add_up)
     }
     ck_assert_int_eq(resattn_session_forward(session, input), RESATTN_OK);
     apply(SQUARED, 1, session, targets, NULL);
-    ck_assert_int_eq(resattn_session_set_gradient(session, "mask", gradient), RESATTN_OK);
+    ck_assert_int_eq(resattn_session_set_output_gradient(session, "mask", gradient), RESATTN_OK);
     apply(DICE, 1, session, targets, NULL);
     read_gradient(session, sum, 2);
     for (int i = 0; i < 2; i++)
@@ -498,7 +498,7 @@ static double moved_loss(const whole *w, int32_t p, const float *direction, doub
 /* Along its own gradient, scaled to length 1, a parameter's slope is the gradient's length. */
 static void check_parameter(const whole *w, int32_t p)
 {
-    resattn_tensor *gradient = resattn_network_gradient(w->network, p);
+    resattn_tensor *gradient = resattn_network_parameter_gradient(w->network, p);
     int64_t count = resattn_tensor_elements(gradient);
     float *direction = calloc((size_t)count, sizeof *direction);
     double length = 0, h = 5e-3;
@@ -523,7 +523,7 @@ START_TEST(whole_network)
     open_whole(&w, _i);
     int checked = 0;
     for (int32_t p = 0; p < resattn_network_parameter_count(w.network); p++)
-        if (resattn_network_parameter_kind(w.network, p) == RESATTN_PARAMETER_TRAINED) {
+        if (resattn_network_parameter_kind(w.network, p) == RESATTN_PARAMETER_TRAINABLE) {
             check_parameter(&w, p);
             checked++;
         }

@@ -99,7 +99,7 @@ START_TEST(test_runs_allocate_nothing)
     resattn_session *training = small_session(network, RESATTN_TRAINING, SMALL_BATCH, SMALL_SIDE, SMALL_SIDE);
     resattn_session *inference = small_session(network, RESATTN_INFERENCE, SMALL_BATCH, SMALL_SIDE, SMALL_SIDE);
     resattn_optimizer *sgd = resattn_sgd_new(network, 0.01), *adamw = resattn_adamw_new(network, 0.001);
-    resattn_average *average = resattn_average_new(network, 0.9);
+    resattn_ema *average = resattn_ema_new(network, 0.9);
     resattn_cross_entropy *loss = resattn_cross_entropy_new(context);
     resattn_status status = resattn_optimizer_set_real(sgd, "clip_norm", 0.1);
     for (int32_t i = 0; i < 12; i++) {
@@ -114,11 +114,11 @@ START_TEST(test_runs_allocate_nothing)
         status |= resattn_session_forward(training, i % 2 ? planar : input);
         status |= resattn_cross_entropy_apply(loss, training, labels, SMALL_BATCH, NULL, NULL);
         status |= resattn_session_backward(training);
-        status |= resattn_optimizer_set_path(adamw, "head.fc", "rate", i % 2);
+        status |= resattn_optimizer_set_factor(adamw, "head.fc", "rate", i % 2);
         status |= resattn_optimizer_step(adamw);
-        status |= resattn_average_update(average);
-        status |= resattn_average_swap(average);
-        status |= resattn_average_swap(average);
+        status |= resattn_ema_update(average);
+        status |= resattn_ema_swap(average);
+        status |= resattn_ema_swap(average);
     }
     atomic_store(&counting, 0);
     ck_assert_int_eq(status, RESATTN_OK);
@@ -129,7 +129,7 @@ START_TEST(test_runs_allocate_nothing)
     atomic_store(&counting, 0);
     ck_assert_int_eq(atomic_load(&calls), 2);
     resattn_cross_entropy_free(loss);
-    resattn_average_free(average);
+    resattn_ema_free(average);
     resattn_optimizer_free(adamw);
     resattn_optimizer_free(sgd);
     resattn_session_free(training);
@@ -256,7 +256,7 @@ START_TEST(test_plan_memory)
         resattn_session *session = resattn_session_new(plan);
         ck_assert_msg(session != NULL, "%s", resattn_last_error());
         /* beside it: gradients or the copy of the parameters, and the objects themselves */
-        int64_t parameters = resattn_network_trained_values(network) * (int64_t)sizeof(float);
+        int64_t parameters = resattn_network_trainable_values(network) * (int64_t)sizeof(float);
         ck_assert_int_ge(h.bytes - before, expected);
         ck_assert_int_le(h.bytes - before, expected + 2 * parameters + (1 << 18));
         resattn_session_free(session);

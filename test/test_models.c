@@ -186,7 +186,7 @@ START_TEST(facts_are_right)
     for (size_t i = 0; i < sizeof expected->names / sizeof *expected->names && expected->names[i]; i++)
         ck_assert_msg(resattn_network_find_parameter(network, expected->names[i]) >= 0, "%s", expected->names[i]);
     ck_assert_int_eq(resattn_network_attention_count(network), expected->attentions);
-    ck_assert_int_eq(resattn_network_trained_values(network), expected->trained_values);
+    ck_assert_int_eq(resattn_network_trainable_values(network), expected->trained_values);
     resattn_plan *plan = resattn_plan_new(network, RESATTN_INFERENCE, 1, expected->at, expected->at);
     ck_assert_int_eq(resattn_plan_multiply_adds(plan), expected->multiply_adds);
     resattn_plan_free(plan);
@@ -227,7 +227,7 @@ START_TEST(attention_56_names)
     resattn_network *network = models_new(context, "attention-56", 1000);
     int32_t trained = 0;
     for (int32_t i = 0; i < resattn_network_parameter_count(network); i++)
-        trained += resattn_network_parameter_kind(network, i) == RESATTN_PARAMETER_TRAINED;
+        trained += resattn_network_parameter_kind(network, i) == RESATTN_PARAMETER_TRAINABLE;
     ck_assert_int_eq(trained, 326);
     ck_assert_int_eq(resattn_network_parameter_count(network) - trained, 214);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)

@@ -49,7 +49,7 @@ START_TEST(settings_are_listed)
         int32_t count = resattn_model_config_setting_count(config);
         for (int32_t i = 0; i < count; i++) {
             const char *name = resattn_model_config_setting_name(config, i);
-            int32_t smallest = 1, largest = 0, value = -1;
+            int64_t smallest = 1, largest = 0, value = -1;
             strcat(strcat(list, name), " ");
             ck_assert_int_eq(resattn_model_config_setting_range(config, i, &smallest, &largest), RESATTN_OK);
             ck_assert_int_eq(resattn_model_config_get_int(config, name, &value), RESATTN_OK);
@@ -71,7 +71,7 @@ END_TEST
 START_TEST(settings_are_refused)
 {
     resattn_model_config *config = models_config(context, "resnet-20-cifar", none);
-    int32_t value = 0;
+    int64_t value = 0;
     REFUSED(ABSENT, "resnet-20-cifar: no setting \"unit\", there are: shortcut",
             resattn_model_config_set_int(config, "unit", 1));
     REFUSED(ABSENT, "there are: shortcut", resattn_model_config_get_int(config, "", &value));
@@ -110,7 +110,7 @@ END_TEST
 
 static void check_same(resattn_network *a, resattn_network *b)
 {
-    ck_assert_int_eq(resattn_network_trained_values(a), resattn_network_trained_values(b));
+    ck_assert_int_eq(resattn_network_trainable_values(a), resattn_network_trainable_values(b));
     ck_assert_int_eq(resattn_network_parameter_count(a), resattn_network_parameter_count(b));
     for (int32_t i = 0; i < resattn_network_parameter_count(a); i++)
         ck_assert_str_eq(resattn_network_parameter_name(a, i), resattn_network_parameter_name(b, i));
@@ -150,7 +150,7 @@ START_TEST(shortcut_b_has_parameters)
     static const models_change b[] = {{"shortcut", RESATTN_SHORTCUT_PROJECTION}, {NULL, 0}};
     resattn_model_config *config = models_config(context, "resnet-20-cifar", b);
     resattn_network *network = models_built(context, config, 10);
-    ck_assert_int_eq(resattn_network_trained_values(network), 269722 + (16 * 32 + 64) + (32 * 64 + 128));
+    ck_assert_int_eq(resattn_network_trainable_values(network), 269722 + (16 * 32 + 64) + (32 * 64 + 128));
     ck_assert_int_ge(resattn_network_find_parameter(network, "layer2.0.shortcut.0.weight"), 0);
     ck_assert_int_ge(resattn_network_find_parameter(network, "layer3.0.shortcut.1.running_mean"), 0);
     models_train(network, 2, 32);
@@ -178,7 +178,7 @@ static void check_combination(int32_t learning, int32_t activation, int32_t mask
                                      {"width3", 32},
                                      {NULL, 0}};
     resattn_model_config *config = models_config(context, "attention-56-cifar", changes);
-    if (mask == RESATTN_MASK_LOCAL && up_sampling == RESATTN_UP_TRANSPOSED) {
+    if (mask == RESATTN_STRUCTURE_LOCAL && up_sampling == RESATTN_UP_TRANSPOSED) {
         UNMADE(INVALID, "a local mask has no up-sampling", resattn_model_config_build(config, b, 10));
     } else {
         resattn_network *network = models_built(context, config, 10);
@@ -254,7 +254,7 @@ START_TEST(nonsense_is_refused)
     } cases[] = {
         {"attention-56",
          "attention-56: up_sampling is 2 (transposed convolution), expected 1: a local mask has no up-sampling",
-         {{"mask", RESATTN_MASK_LOCAL}, {"up_sampling", RESATTN_UP_TRANSPOSED}, {NULL, 0}}},
+         {{"mask", RESATTN_STRUCTURE_LOCAL}, {"up_sampling", RESATTN_UP_TRANSPOSED}, {NULL, 0}}},
         {"attentionnext-56",
          "attentionnext-56: width2 is 130, expected a multiple of 16 with ResNeXt units",
          {{"width2", 130}, {NULL, 0}}},
@@ -296,7 +296,7 @@ START_TEST(local_masks_cost_the_same)
     resattn_network *network = models_built(context, config, 10);
     double whole = (double)multiply_adds(network, costs[_i].size);
     resattn_network_unref(network);
-    ck_assert_int_eq(resattn_model_config_set_int(config, "mask", RESATTN_MASK_LOCAL), RESATTN_OK);
+    ck_assert_int_eq(resattn_model_config_set_int(config, "mask", RESATTN_STRUCTURE_LOCAL), RESATTN_OK);
     network = models_built(context, config, 10);
     double local = (double)multiply_adds(network, costs[_i].size);
     ck_assert_ptr_nonnull(resattn_network_layer(network, "AttentionA_1.mask.local.res3"));

@@ -39,7 +39,7 @@ typedef struct format {
     uint32_t infinity;
 } format;
 
-static const format formats[] = {{RESATTN_NUMBER_F16, 10, 15, 0x7C00}, {RESATTN_NUMBER_BF16, 7, 127, 0x7F80}};
+static const format formats[] = {{RESATTN_F16, 10, 15, 0x7C00}, {RESATTN_BF16, 7, 127, 0x7F80}};
 
 static uint32_t widen(int32_t type, uint32_t half)
 {
@@ -116,12 +116,12 @@ END_TEST
 
 START_TEST(not_numbers)
 {
-    ck_assert_uint_eq(narrow(RESATTN_NUMBER_F16, 0x7F800001), 0x7E00);
-    ck_assert_uint_eq(narrow(RESATTN_NUMBER_F16, 0xFFC00000), 0xFE00);
-    ck_assert_uint_eq(narrow(RESATTN_NUMBER_F16, 0x7F802000), 0x7C01);
-    ck_assert_uint_eq(narrow(RESATTN_NUMBER_BF16, 0x7F800001), 0x7FC0);
-    ck_assert_uint_eq(narrow(RESATTN_NUMBER_BF16, 0x7FFFFFFF), 0x7FFF);
-    ck_assert_uint_eq(narrow(RESATTN_NUMBER_BF16, 0xFF810000), 0xFF81);
+    ck_assert_uint_eq(narrow(RESATTN_F16, 0x7F800001), 0x7E00);
+    ck_assert_uint_eq(narrow(RESATTN_F16, 0xFFC00000), 0xFE00);
+    ck_assert_uint_eq(narrow(RESATTN_F16, 0x7F802000), 0x7C01);
+    ck_assert_uint_eq(narrow(RESATTN_BF16, 0x7F800001), 0x7FC0);
+    ck_assert_uint_eq(narrow(RESATTN_BF16, 0x7FFFFFFF), 0x7FFF);
+    ck_assert_uint_eq(narrow(RESATTN_BF16, 0xFF810000), 0xFF81);
 }
 END_TEST
 

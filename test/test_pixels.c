@@ -161,7 +161,7 @@ START_TEST(pixels_refuse_wrong_arguments)
                      RESATTN_INVALID_ARGUMENT);
     ck_assert_int_eq(resattn_tensor_set_pixels(bytes, 0, RESATTN_PIXEL_RGB, 4, 5, 15, p, NULL, NULL),
                      RESATTN_INVALID_ARGUMENT);
-    test_expect_error(RESATTN_INVALID_ARGUMENT, "dtype 2, expected 1");
+    test_expect_error(RESATTN_INVALID_ARGUMENT, "dtype 4, expected 1");
     ck_assert_int_eq(resattn_tensor_set_pixels(t, 2, RESATTN_PIXEL_RGB, 4, 5, 15, p, NULL, NULL),
                      RESATTN_INVALID_ARGUMENT);
     test_expect_error(RESATTN_INVALID_ARGUMENT, "index is 2, expected 0 to 1");

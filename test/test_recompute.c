@@ -18,7 +18,7 @@ static resattn_layer *chain(resattn_builder *b, int32_t count, resattn_layer *co
 {
     resattn_layer *layer = resattn_sequential_new(b, NULL);
     for (int32_t i = 0; i < count; i++)
-        resattn_add(layer, layers[i]);
+        resattn_layer_add(layer, layers[i]);
     return layer;
 }
 
@@ -33,10 +33,10 @@ static resattn_layer *conv(resattn_builder *b, int32_t kernel)
 
 static resattn_layer *branches(resattn_builder *b, resattn_layer *layer)
 {
-    resattn_add(layer, CHAIN(conv(b, 1), resattn_dropout_new(b, NULL, 0.3), resattn_sigmoid_new(b, NULL)));
-    resattn_add(layer, CHAIN(resattn_batch_norm_new(b, NULL), resattn_relu_new(b, NULL), conv(b, 3)));
-    resattn_add(layer, CHAIN(resattn_scale_new(b, NULL, 0.5), resattn_relu_new(b, NULL)));
-    resattn_add(layer, resattn_average_pool_new(b, NULL, 3, 1, 1));
+    resattn_layer_add(layer, CHAIN(conv(b, 1), resattn_dropout_new(b, NULL, 0.3), resattn_sigmoid_new(b, NULL)));
+    resattn_layer_add(layer, CHAIN(resattn_batch_norm_new(b, NULL), resattn_relu_new(b, NULL), conv(b, 3)));
+    resattn_layer_add(layer, CHAIN(resattn_scale_new(b, NULL, 0.5), resattn_relu_new(b, NULL)));
+    resattn_layer_add(layer, resattn_average_pool_new(b, NULL, 3, 1, 1));
     return layer;
 }
 
@@ -45,7 +45,7 @@ static resattn_layer *mask(resattn_builder *b)
     resattn_layer *inner = CHAIN(conv(b, 3), resattn_batch_norm_new(b, NULL), resattn_batch_norm_new(b, NULL));
     return CHAIN(resattn_down_up_new(b, NULL, resattn_max_pool_new(b, NULL, 3, 2, 1), inner,
                                      resattn_bilinear_resize_new(b, NULL, 0, 0)),
-                 resattn_map_norm_new(b, NULL), conv(b, 1));
+                 resattn_instance_norm_new(b, NULL), conv(b, 1));
 }
 
 static resattn_layer *attention(resattn_builder *b, const char *name)
@@ -63,20 +63,21 @@ static resattn_network *mixed_network(resattn_context *context)
     resattn_builder *b = resattn_builder_new(context);
     /* the first layers have nothing to train: no backward pass, but they are to be computed once more */
     resattn_layer *net = CHAIN(resattn_subsample_new(b, NULL, 2 * CHANNELS, 1), resattn_max_pool_new(b, NULL, 3, 1, 1),
-                               resattn_map_norm_new(b, NULL), resattn_max_pool_new(b, NULL, 3, 1, 1), conv(b, 3),
+                               resattn_instance_norm_new(b, NULL), resattn_max_pool_new(b, NULL, 3, 1, 1), conv(b, 3),
                                resattn_batch_norm_new(b, NULL));
     for (int32_t i = 0; i < BLOCKS; i++) {
         char name[16];
         snprintf(name, sizeof name, "block%d", (int)i);
         if (i % 3 == 0)
-            resattn_add(net, CHAIN(branches(b, resattn_concat_new(b, NULL)), conv(b, 1), resattn_relu_new(b, name)));
+            resattn_layer_add(net,
+                              CHAIN(branches(b, resattn_concat_new(b, NULL)), conv(b, 1), resattn_relu_new(b, name)));
         else if (i % 3 == 1)
-            resattn_add(net, branches(b, resattn_sum_new(b, name)));
+            resattn_layer_add(net, branches(b, resattn_sum_new(b, name)));
         else
-            resattn_add(net, attention(b, name));
+            resattn_layer_add(net, attention(b, name));
     }
-    resattn_add(net, resattn_global_average_pool_new(b, NULL));
-    resattn_add(net, resattn_linear_new(b, NULL, SMALL_CLASSES));
+    resattn_layer_add(net, resattn_global_average_pool_new(b, NULL));
+    resattn_layer_add(net, resattn_linear_new(b, NULL, SMALL_CLASSES));
     resattn_network *network = resattn_network_new(b, net, 3);
     resattn_builder_free(b);
     return network;
@@ -119,7 +120,7 @@ static resattn_plan *new_plan(const trial *t, resattn_network *network, int reco
     for (int32_t i = 0; i < 3 && t->outputs[i]; i++)
         ck_assert_msg(resattn_plan_add_output(plan, t->outputs[i]) == RESATTN_OK, "%s", resattn_last_error());
     if (t->input_gradient)
-        ck_assert_int_eq(resattn_plan_want_input_gradient(plan), RESATTN_OK);
+        ck_assert_int_eq(resattn_plan_set_input_gradient(plan, 1), RESATTN_OK);
     ck_assert_int_eq(resattn_plan_set_recomputation(plan, recompute), RESATTN_OK);
     return plan;
 }
@@ -133,7 +134,7 @@ static void give_gradient(resattn_session *session, const char *name, resattn_co
         shape[i] = resattn_tensor_size(output, i);
     resattn_tensor *gradient = resattn_tensor_new(context, RESATTN_F32, 4, shape, RESATTN_CHANNELS_LAST);
     ck_assert_int_eq(resattn_tensor_fill(gradient, 1e-3F), RESATTN_OK);
-    ck_assert_int_eq(resattn_session_set_gradient(session, name, gradient), RESATTN_OK);
+    ck_assert_int_eq(resattn_session_set_output_gradient(session, name, gradient), RESATTN_OK);
     resattn_tensor_unref(gradient);
 }
 
@@ -141,8 +142,8 @@ static void add_network(resattn_network *network, results *r)
 {
     for (int32_t i = 0; i < resattn_network_parameter_count(network); i++) {
         ck_assert_int_eq(results_add(r, resattn_network_parameter(network, i)), RESATTN_OK);
-        if (resattn_network_parameter_kind(network, i) == RESATTN_PARAMETER_TRAINED)
-            ck_assert_int_eq(results_add(r, resattn_network_gradient(network, i)), RESATTN_OK);
+        if (resattn_network_parameter_kind(network, i) == RESATTN_PARAMETER_TRAINABLE)
+            ck_assert_int_eq(results_add(r, resattn_network_parameter_gradient(network, i)), RESATTN_OK);
     }
 }
 

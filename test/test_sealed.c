@@ -35,13 +35,14 @@ static resattn_network *new_network(resattn_context *owner)
     resattn_builder *b = resattn_builder_new(owner);
     resattn_layer *deep = resattn_conv2d_new(b, "depthwise", CHANNELS, 3, 1, 1), *net = resattn_sequential_new(b, NULL);
     resattn_layer_set_int(deep, "groups", CHANNELS);
-    resattn_add(net, sequence(b, "stem", resattn_conv2d_new(b, "conv", CHANNELS, 3, 1, 1), resattn_relu_new(b, NULL)));
-    resattn_add(net, resattn_residual_new(b, "unit", resattn_conv2d_new(b, "conv", CHANNELS, 3, 1, 1), NULL));
-    resattn_add(net, sequence(b, "norm", resattn_batch_norm_new(b, "bn"), deep));
-    resattn_add(net,
-                attention(b, "module", resattn_conv2d_new(b, "trunk_conv", CHANNELS, 3, 1, 1),
-                          sequence(b, NULL, conv(b, "mask_conv", CHANNELS), resattn_batch_norm_new(b, "mask_bn"))));
-    resattn_add(net, sequence(b, NULL, resattn_global_average_pool_new(b, NULL), resattn_linear_new(b, "fc", 5)));
+    resattn_layer_add(net,
+                      sequence(b, "stem", resattn_conv2d_new(b, "conv", CHANNELS, 3, 1, 1), resattn_relu_new(b, NULL)));
+    resattn_layer_add(net, resattn_residual_new(b, "unit", resattn_conv2d_new(b, "conv", CHANNELS, 3, 1, 1), NULL));
+    resattn_layer_add(net, sequence(b, "norm", resattn_batch_norm_new(b, "bn"), deep));
+    resattn_layer_add(
+        net, attention(b, "module", resattn_conv2d_new(b, "trunk_conv", CHANNELS, 3, 1, 1),
+                       sequence(b, NULL, conv(b, "mask_conv", CHANNELS), resattn_batch_norm_new(b, "mask_bn"))));
+    resattn_layer_add(net, sequence(b, NULL, resattn_global_average_pool_new(b, NULL), resattn_linear_new(b, "fc", 5)));
     resattn_network *network = resattn_network_new(b, net, 3);
     ck_assert_msg(network != NULL, "%s", resattn_last_error());
     resattn_builder_free(b);
@@ -180,14 +181,14 @@ END_TEST
 /* Whatever way of computing convolutions the constants were made for, every other finds something to take. */
 START_TEST(test_other_ways)
 {
-    for (int32_t made = RESATTN_CONVOLUTION_FASTEST; made <= RESATTN_CONVOLUTION_BLIS; made++) {
+    for (int32_t made = RESATTN_CONVOLUTION_FASTEST; made <= RESATTN_CONVOLUTION_REFERENCE; made++) {
         resattn_network *network = new_network(context);
         resattn_session *session = new_session(network, SIDE4, (resattn_convolution)made);
         results expected = run(session, SIDE4);
         seal(network);
         resattn_session_free(session);
         /* what a plan does not allow is not taken, even where there is nothing else */
-        for (int32_t way = RESATTN_CONVOLUTION_FASTEST; way <= RESATTN_CONVOLUTION_BLIS; way++) {
+        for (int32_t way = RESATTN_CONVOLUTION_FASTEST; way <= RESATTN_CONVOLUTION_REFERENCE; way++) {
             resattn_plan *plan = new_plan(network, SIDE4, (resattn_convolution)way);
             session = resattn_session_new(plan);
             resattn_plan_free(plan);
@@ -272,9 +273,9 @@ static void check_saving(resattn_network *network)
     void *bytes = NULL;
     size_t size = 0;
     int written = 0;
-    resattn_status weights = resattn_network_save_weights(network, "no/such/file", RESATTN_NUMBER_F32);
+    resattn_status weights = resattn_network_save_weights(network, "no/such/file", RESATTN_F32);
     if (weights != RESATTN_UNSUPPORTED) { /* a build without weights of other programs */
-        REFUSED(STATE, "sealed", resattn_network_save_weights(network, "no/such/file", RESATTN_NUMBER_F32));
+        REFUSED(STATE, "sealed", resattn_network_save_weights(network, "no/such/file", RESATTN_F32));
         REFUSED(STATE, "sealed", resattn_network_load_weights(network, "no/such/file", NULL, 0, NULL));
     }
     REFUSED(STATE, "sealed", resattn_network_save(network, "no/such/file", 1));
@@ -290,11 +291,11 @@ static void check_parameters(resattn_network *network)
     ck_assert_int_gt(count, 0);
     for (int32_t i = 0; i < count; i++) {
         NOTHING(STATE, "sealed", resattn_network_parameter(network, i));
-        if (resattn_network_parameter_kind(network, i) == RESATTN_PARAMETER_TRAINED)
-            NOTHING(STATE, "sealed", resattn_network_gradient(network, i));
+        if (resattn_network_parameter_kind(network, i) == RESATTN_PARAMETER_TRAINABLE)
+            NOTHING(STATE, "sealed", resattn_network_parameter_gradient(network, i));
         ck_assert_int_eq(resattn_network_find_parameter(network, resattn_network_parameter_name(network, i)), i);
     }
-    ck_assert_int_gt(resattn_network_trained_values(network), 0);
+    ck_assert_int_gt(resattn_network_trainable_values(network), 0);
     REFUSED(STATE, "sealed", resattn_network_initialize(network, 1));
     REFUSED(STATE, "sealed", resattn_network_touch(network));
     REFUSED(STATE, "sealed", resattn_network_seal(network));

@@ -191,8 +191,8 @@ START_TEST(test_smaller_training_batch)
         ck_assert_int_eq(resattn_tensor_size(resattn_session_input_gradient(session), 0), 2);
         results_add(&got[i], resattn_session_input_gradient(session));
         for (int32_t p = 0; p < resattn_network_parameter_count(fresh); p++)
-            if (resattn_network_parameter_kind(fresh, p) == RESATTN_PARAMETER_TRAINED)
-                results_add(&got[i], resattn_network_gradient(fresh, p));
+            if (resattn_network_parameter_kind(fresh, p) == RESATTN_PARAMETER_TRAINABLE)
+                results_add(&got[i], resattn_network_parameter_gradient(fresh, p));
         resattn_session_free(session);
         resattn_network_unref(fresh);
     }
@@ -438,8 +438,8 @@ static results parameters(resattn_network *of)
 static resattn_layer *conv_and_norm(resattn_builder *builder)
 {
     resattn_layer *root = resattn_sequential_new(builder, NULL);
-    resattn_add(root, resattn_conv2d_new(builder, "conv", 4, 3, 1, 1));
-    resattn_add(root, resattn_batch_norm_new(builder, "bn"));
+    resattn_layer_add(root, resattn_conv2d_new(builder, "conv", 4, 3, 1, 1));
+    resattn_layer_add(root, resattn_batch_norm_new(builder, "bn"));
     return root;
 }
 
@@ -450,7 +450,7 @@ START_TEST(test_zeroed)
     resattn_network *zeroed = resattn_network_new_zeroed(builder, conv_and_norm(builder), 3);
     resattn_network *random = resattn_network_new(builder, conv_and_norm(builder), 3);
     ck_assert_msg(zeroed != NULL && random != NULL, "%s", resattn_last_error());
-    ck_assert_int_eq(resattn_network_trained_values(zeroed), resattn_network_trained_values(random));
+    ck_assert_int_eq(resattn_network_trainable_values(zeroed), resattn_network_trainable_values(random));
     results none = parameters(zeroed);
     ck_assert(none.count > 0);
     for (int64_t i = 0; i < none.count; i++)

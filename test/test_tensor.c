@@ -444,7 +444,7 @@ START_TEST(copies_refuse_what_does_not_fit)
                      RESATTN_INVALID_ARGUMENT);
     ck_assert_int_eq(resattn_tensor_fill(NULL, 0), RESATTN_INVALID_ARGUMENT);
     ck_assert_int_eq(resattn_tensor_fill(bytes, 0), RESATTN_INVALID_ARGUMENT);
-    test_expect_error(RESATTN_INVALID_ARGUMENT, "dtype 2, expected 1");
+    test_expect_error(RESATTN_INVALID_ARGUMENT, "dtype 4, expected 1");
     uint8_t values[120], back[120];
     for (int i = 0; i < 120; i++)
         values[i] = (uint8_t)(i * 7);

@@ -202,8 +202,8 @@ START_TEST(sgd_follows_the_formula)
         train_step(session, input);
         resattn_tensor_unref(input);
         for (int32_t p = 0; p < count; p++) {
-            if (resattn_network_parameter_kind(network, p) == RESATTN_PARAMETER_TRAINED) {
-                follow_step(&parameters[p], c, resattn_network_gradient(network, p));
+            if (resattn_network_parameter_kind(network, p) == RESATTN_PARAMETER_TRAINABLE) {
+                follow_step(&parameters[p], c, resattn_network_parameter_gradient(network, p));
             } else { /* a step leaves it as the forward pass made it */
                 unfollow(&parameters[p]);
                 follow(&parameters[p], resattn_network_parameter(network, p));

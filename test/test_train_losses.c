@@ -151,7 +151,7 @@ START_TEST(micro_batches_add_up)
     ck_assert_int_eq(resattn_session_forward(session, input), RESATTN_OK);
     ck_assert_int_eq(resattn_cross_entropy_apply(loss, session, classes, 2 * PARTS, NULL, NULL), RESATTN_OK);
     ck_assert_int_eq(resattn_session_backward(session), RESATTN_OK);
-    tensor = resattn_network_gradient(network, resattn_network_find_parameter(network, "linear.bias"));
+    tensor = resattn_network_parameter_gradient(network, resattn_network_find_parameter(network, "linear.bias"));
     ck_assert_int_eq(resattn_tensor_read(tensor, RESATTN_CHANNELS_FIRST, whole, BIASES), RESATTN_OK);
     set(loss, "gradient_scale", 1.0 / PARTS);
     for (int64_t part = 0; part < PARTS; part++) {

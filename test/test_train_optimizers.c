@@ -44,7 +44,7 @@ static void free_trained(trained *t)
 
 static bool is_trained(const trained *t, int32_t p)
 {
-    return resattn_network_parameter_kind(t->network, p) == RESATTN_PARAMETER_TRAINED;
+    return resattn_network_parameter_kind(t->network, p) == RESATTN_PARAMETER_TRAINABLE;
 }
 
 static void follow_all(const trained *t, followed *parameters)
@@ -73,7 +73,8 @@ static double reference_norm(const trained *t, followed *parameters)
         followed *f = &parameters[p];
         if (!is_trained(t, p))
             continue;
-        resattn_tensor_read(resattn_network_gradient(t->network, p), RESATTN_CHANNELS_FIRST, f->buffer, f->count);
+        resattn_tensor_read(resattn_network_parameter_gradient(t->network, p), RESATTN_CHANNELS_FIRST, f->buffer,
+                            f->count);
         for (int64_t i = 0; i < f->count; i++)
             squares += (double)f->buffer[i] * (double)f->buffer[i];
     }
@@ -100,7 +101,8 @@ START_TEST(clipping_scales_all_gradients)
         followed *f = &parameters[p];
         if (!is_trained(&t, p))
             continue;
-        resattn_tensor_read(resattn_network_gradient(t.network, p), RESATTN_CHANNELS_FIRST, f->buffer, f->count);
+        resattn_tensor_read(resattn_network_parameter_gradient(t.network, p), RESATTN_CHANNELS_FIRST, f->buffer,
+                            f->count);
         for (int64_t i = 0; i < f->count; i++)
             f->value[i] -= 0.5 * scale * (double)f->buffer[i];
         compare(f, resattn_network_parameter(t.network, p), resattn_network_parameter_name(t.network, p));
@@ -162,7 +164,7 @@ START_TEST(norms_that_are_not_finite)
     resattn_optimizer *optimizer = resattn_sgd_new(t.network, 0.1);
     set(optimizer, "clip_norm", clips ? 1 : 0);
     int32_t index = resattn_network_find_parameter(t.network, "conv.weight");
-    ((float *)resattn_tensor_data(resattn_network_gradient(t.network, index)))[5] = wrong;
+    ((float *)resattn_tensor_data(resattn_network_parameter_gradient(t.network, index)))[5] = wrong;
     float before = first_weight(&t, "linear.weight");
     ck_assert_int_eq(resattn_optimizer_step(optimizer), RESATTN_OK);
     double norm = resattn_optimizer_gradient_norm(optimizer);
@@ -230,7 +232,7 @@ START_TEST(adamw_follows_the_formula)
         double norm = reference_norm(&t, parameters), scale = c->clip > 0 && norm > c->clip ? c->clip / norm : 1;
         for (int32_t p = 0; p < PARAMETERS; p++)
             if (is_trained(&t, p))
-                adamw_step(&parameters[p], c, resattn_network_gradient(t.network, p), scale, step);
+                adamw_step(&parameters[p], c, resattn_network_parameter_gradient(t.network, p), scale, step);
         ck_assert_int_eq(resattn_optimizer_step(optimizer), RESATTN_OK);
         for (int32_t p = 0; p < PARAMETERS; p++)
             if (is_trained(&t, p))
@@ -289,7 +291,7 @@ END_TEST
 
 static void set_path(resattn_optimizer *optimizer, const char *path, const char *attribute, double factor)
 {
-    ck_assert_msg(resattn_optimizer_set_path(optimizer, path, attribute, factor) == RESATTN_OK, "%s",
+    ck_assert_msg(resattn_optimizer_set_factor(optimizer, path, attribute, factor) == RESATTN_OK, "%s",
                   resattn_last_error());
 }
 
@@ -331,7 +333,8 @@ START_TEST(paths_change_rate_and_decay)
         const path_case *c = &path_cases[i];
         int32_t p = resattn_network_find_parameter(t.network, c->name);
         followed *f = &parameters[p];
-        resattn_tensor_read(resattn_network_gradient(t.network, p), RESATTN_CHANNELS_FIRST, f->buffer, f->count);
+        resattn_tensor_read(resattn_network_parameter_gradient(t.network, p), RESATTN_CHANNELS_FIRST, f->buffer,
+                            f->count);
         for (int64_t j = 0; j < f->count; j++) {
             squares += c->rate > 0 ? (double)f->buffer[j] * (double)f->buffer[j] : 0;
             f->value[j] -= 0.1 * c->rate * ((double)f->buffer[j] + 0.2 * c->decay * f->value[j]);
@@ -358,7 +361,7 @@ START_TEST(frozen_parameters_stay)
     set(optimizer, "weight_decay", 0);
     set_path(optimizer, "linear", "rate", 0);
     resattn_tensor *gradient =
-        resattn_network_gradient(t.network, resattn_network_find_parameter(t.network, "linear.weight"));
+        resattn_network_parameter_gradient(t.network, resattn_network_find_parameter(t.network, "linear.weight"));
     float before = first_weight(&t, "linear.weight"), conv = first_weight(&t, "conv.weight");
     ck_assert_int_eq(resattn_tensor_fill(gradient, NAN), RESATTN_OK);
     for (int i = 0; i < 5; i++)
@@ -383,14 +386,15 @@ START_TEST(paths_refused)
     resattn_network *network = train_network(context);
     resattn_optimizer *optimizer = resattn_sgd_new(network, 0.1);
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
-        expect_error(resattn_optimizer_set_path(optimizer, unknown[i], "rate", 1), RESATTN_NOT_FOUND, unknown[i]);
-    expect_error(resattn_optimizer_set_path(optimizer, "conv", "momentum", 1), RESATTN_NOT_FOUND,
+        expect_error(resattn_optimizer_set_factor(optimizer, unknown[i], "rate", 1), RESATTN_NOT_FOUND, unknown[i]);
+    expect_error(resattn_optimizer_set_factor(optimizer, "conv", "momentum", 1), RESATTN_NOT_FOUND,
                  "sgd: no attribute by path is called \"momentum\", expected rate or weight_decay");
-    expect_error(resattn_optimizer_set_path(optimizer, "conv", "rate", -1), RESATTN_INVALID_ARGUMENT,
+    expect_error(resattn_optimizer_set_factor(optimizer, "conv", "rate", -1), RESATTN_INVALID_ARGUMENT,
                  "sgd: the factor on rate of \"conv\" is -1, expected 0 to 1e+06");
-    expect_error(resattn_optimizer_set_path(optimizer, "conv", "rate", NAN), RESATTN_INVALID_ARGUMENT, "nan");
-    expect_error(resattn_optimizer_set_path(optimizer, NULL, "rate", 1), RESATTN_INVALID_ARGUMENT, "path is NULL");
-    expect_error(resattn_optimizer_set_path(optimizer, "conv", NULL, 1), RESATTN_INVALID_ARGUMENT, "attribute is NULL");
+    expect_error(resattn_optimizer_set_factor(optimizer, "conv", "rate", NAN), RESATTN_INVALID_ARGUMENT, "nan");
+    expect_error(resattn_optimizer_set_factor(optimizer, NULL, "rate", 1), RESATTN_INVALID_ARGUMENT, "path is NULL");
+    expect_error(resattn_optimizer_set_factor(optimizer, "conv", NULL, 1), RESATTN_INVALID_ARGUMENT,
+                 "attribute is NULL");
     resattn_optimizer_free(optimizer);
     resattn_network_unref(network);
     resattn_context_unref(context);

@@ -114,7 +114,7 @@ START_TEST(statistics_as_plain_means)
                  "3, expected running (1) or mean (2)");
     resattn_session *inference = new_session(b.network, RESATTN_INFERENCE, 1, SIZE);
     expect_error(resattn_session_set_statistics(inference, RESATTN_STATISTICS_MEAN), RESATTN_WRONG_STATE, "inference");
-    expect_error(resattn_session_set_step(inference, 1), RESATTN_WRONG_STATE, "inference");
+    expect_error(resattn_session_set_step_count(inference, 1), RESATTN_WRONG_STATE, "inference");
     resattn_session_free(inference);
     free_bench(&b);
 }
@@ -126,13 +126,13 @@ START_TEST(steps_of_sessions)
     statistics batch;
     pass(&b, 1, &batch);
     pass(&b, 1, &batch);
-    ck_assert_int_eq(resattn_session_step(b.session), 2);
-    expect_error(resattn_session_set_step(b.session, -1), RESATTN_INVALID_ARGUMENT, "-1");
-    expect_error(resattn_session_set_step(b.session, INT64_MAX), RESATTN_INVALID_ARGUMENT, "9007199254740992");
-    ck_assert_int_eq(resattn_session_step(b.session), 2);
-    ck_assert_int_eq(resattn_session_set_step(b.session, INT64_C(1) << 53), RESATTN_OK);
+    ck_assert_int_eq(resattn_session_step_count(b.session), 2);
+    expect_error(resattn_session_set_step_count(b.session, -1), RESATTN_INVALID_ARGUMENT, "-1");
+    expect_error(resattn_session_set_step_count(b.session, INT64_MAX), RESATTN_INVALID_ARGUMENT, "9007199254740992");
+    ck_assert_int_eq(resattn_session_step_count(b.session), 2);
+    ck_assert_int_eq(resattn_session_set_step_count(b.session, INT64_C(1) << 53), RESATTN_OK);
     pass(&b, 1, &batch);
-    ck_assert_int_eq(resattn_session_step(b.session), (INT64_C(1) << 53) + 1);
+    ck_assert_int_eq(resattn_session_step_count(b.session), (INT64_C(1) << 53) + 1);
     free_bench(&b);
 }
 END_TEST
@@ -147,10 +147,10 @@ START_TEST(backward_goes_by_its_forward)
     resattn_session *session = new_session(network, RESATTN_TRAINING, BATCH, SIZE);
     resattn_tensor *input = new_input(context, BATCH, COLOURS, SIZE);
     ck_assert_int_eq(resattn_session_forward(session, input), RESATTN_OK);
-    ck_assert_int_eq(resattn_session_set_gradient(session, NULL, input), RESATTN_OK);
+    ck_assert_int_eq(resattn_session_set_output_gradient(session, NULL, input), RESATTN_OK);
     float out[BATCH * COLOURS * PIXELS], gradient[BATCH * COLOURS * PIXELS];
     resattn_tensor_read(resattn_session_output(session, NULL), RESATTN_CHANNELS_FIRST, out, BATCH * COLOURS * PIXELS);
-    ck_assert_int_eq(resattn_session_set_step(session, 77), RESATTN_OK);
+    ck_assert_int_eq(resattn_session_set_step_count(session, 77), RESATTN_OK);
     ck_assert_int_eq(resattn_session_backward(session), RESATTN_OK);
     resattn_tensor_read(resattn_session_input_gradient(session), RESATTN_CHANNELS_FIRST, gradient,
                         BATCH * COLOURS * PIXELS);

@@ -28,10 +28,10 @@ static resattn_layer *chain(resattn_builder *b, const char *name, resattn_layer 
                             resattn_layer *third)
 {
     resattn_layer *layer = resattn_sequential_new(b, name);
-    resattn_add(layer, first);
-    resattn_add(layer, second);
+    resattn_layer_add(layer, first);
+    resattn_layer_add(layer, second);
     if (third != NULL)
-        resattn_add(layer, third);
+        resattn_layer_add(layer, third);
     return layer;
 }
 
@@ -47,10 +47,10 @@ static resattn_layer *make_sum(resattn_builder *b, ref_image *in)
 {
     *in = image_shape(2, 3, 5, 4);
     resattn_layer *sum = resattn_sum_new(b, "sum");
-    resattn_add(sum, resattn_identity_new(b, "same"));
-    resattn_add(sum, conv(b, "first", 3, 3, 1));
-    resattn_add(sum, resattn_scale_new(b, NULL, -0.5));
-    resattn_add(sum, resattn_relu_new(b, "relu"));
+    resattn_layer_add(sum, resattn_identity_new(b, "same"));
+    resattn_layer_add(sum, conv(b, "first", 3, 3, 1));
+    resattn_layer_add(sum, resattn_scale_new(b, NULL, -0.5));
+    resattn_layer_add(sum, resattn_relu_new(b, "relu"));
     return sum;
 }
 
@@ -58,7 +58,7 @@ static resattn_layer *make_sum_of_one(resattn_builder *b, ref_image *in)
 {
     *in = any_shape();
     resattn_layer *sum = resattn_sum_new(b, NULL);
-    resattn_add(sum, resattn_sigmoid_new(b, NULL));
+    resattn_layer_add(sum, resattn_sigmoid_new(b, NULL));
     return sum;
 }
 
@@ -66,10 +66,10 @@ static resattn_layer *make_concat(resattn_builder *b, ref_image *in)
 {
     *in = image_shape(pick(1, 3), pick(1, 5), pick(3, 8), pick(3, 8));
     resattn_layer *concat = resattn_concat_new(b, "joined");
-    resattn_add(concat, conv(b, "a", pick(1, 4), 3, 1));
-    resattn_add(concat, resattn_identity_new(b, "same"));
-    resattn_add(concat, resattn_max_pool_new(b, NULL, 3, 1, 1));
-    resattn_add(concat, chain(b, "b", resattn_relu_new(b, "r"), conv(b, "c", pick(1, 4), 1, 1), NULL));
+    resattn_layer_add(concat, conv(b, "a", pick(1, 4), 3, 1));
+    resattn_layer_add(concat, resattn_identity_new(b, "same"));
+    resattn_layer_add(concat, resattn_max_pool_new(b, NULL, 3, 1, 1));
+    resattn_layer_add(concat, chain(b, "b", resattn_relu_new(b, "r"), conv(b, "c", pick(1, 4), 1, 1), NULL));
     return concat;
 }
 
@@ -117,8 +117,9 @@ static resattn_layer *make_attention(resattn_builder *b, ref_image *in)
     resattn_attention_set_mask(attention, conv(b, "mask_conv", mask_channels, 3, 1));
     resattn_attention_set_learning(attention, pick(0, 1) ? RESATTN_LEARNING_RESIDUAL : RESATTN_LEARNING_NAIVE);
     resattn_mask_activation activation = (resattn_mask_activation)pick(1, 4);
-    if (activation == RESATTN_MASK_CHANNEL && mask_channels == 1) /* 1 or -1: the gradient is nothing but roundings */
-        activation = RESATTN_MASK_MIXED;
+    if (activation == RESATTN_ACTIVATION_CHANNEL &&
+        mask_channels == 1) /* 1 or -1: the gradient is nothing but roundings */
+        activation = RESATTN_ACTIVATION_MIXED;
     resattn_attention_set_activation(attention, activation);
     return resattn_attention_layer(attention);
 }
@@ -174,18 +175,18 @@ static resattn_layer *make_network(resattn_builder *b, ref_image *in)
     resattn_attention_set_learning(second, pick(0, 1) ? RESATTN_LEARNING_RESIDUAL : RESATTN_LEARNING_NAIVE);
     resattn_attention_set_activation(first, (resattn_mask_activation)pick(1, 4));
     resattn_layer *net = resattn_sequential_new(b, NULL);
-    resattn_add(
+    resattn_layer_add(
         net, chain(b, "stem", conv(b, "conv", 6, 5, 2), resattn_batch_norm_new(b, "bn"), resattn_relu_new(b, "relu")));
-    resattn_add(net, unit(b, "unit1", 6));
-    resattn_add(net, resattn_attention_layer(first));
-    resattn_add(net, resattn_residual_new(b, "unit2",
-                                          chain(b, "branch", resattn_batch_norm_new(b, "bn"), resattn_relu_new(b, NULL),
-                                                conv(b, "conv", 8, 3, 1)),
-                                          conv(b, "shortcut", 8, 1, 1)));
-    resattn_add(net, resattn_attention_layer(second));
-    resattn_add(net, chain(b, "head", resattn_batch_norm_new(b, "bn"), resattn_relu_new(b, "relu"),
-                           resattn_global_average_pool_new(b, "pool")));
-    resattn_add(net, resattn_linear_new(b, "fc", 5));
+    resattn_layer_add(net, unit(b, "unit1", 6));
+    resattn_layer_add(net, resattn_attention_layer(first));
+    resattn_layer_add(net, resattn_residual_new(b, "unit2",
+                                                chain(b, "branch", resattn_batch_norm_new(b, "bn"),
+                                                      resattn_relu_new(b, NULL), conv(b, "conv", 8, 3, 1)),
+                                                conv(b, "shortcut", 8, 1, 1)));
+    resattn_layer_add(net, resattn_attention_layer(second));
+    resattn_layer_add(net, chain(b, "head", resattn_batch_norm_new(b, "bn"), resattn_relu_new(b, "relu"),
+                                 resattn_global_average_pool_new(b, "pool")));
+    resattn_layer_add(net, resattn_linear_new(b, "fc", 5));
     return net;
 }
 

@@ -210,7 +210,7 @@ END_TEST
 
 static unsigned char *write_good(size_t *size)
 {
-    ck_assert_int_eq(resattn_network_save_weights(network, "good", RESATTN_NUMBER_F32), RESATTN_OK);
+    ck_assert_int_eq(resattn_network_save_weights(network, "good", RESATTN_F32), RESATTN_OK);
     return read_bytes("good", size);
 }
 

@@ -19,7 +19,7 @@
 /* ---- the bytes ---- */
 
 /* `json`: the header without the spaces that fill it up. */
-static void check_file(resattn_network *network, resattn_number_type type, const char *json, const void *values,
+static void check_file(resattn_network *network, resattn_dtype type, const char *json, const void *values,
                        size_t values_size)
 {
     char header[1024];
@@ -48,15 +48,15 @@ START_TEST(saved_bytes)
     ck_assert_msg(network != NULL, "%s", resattn_last_error());
     resattn_tensor_write(resattn_network_parameter(network, 0), RESATTN_CHANNELS_FIRST, weight, 3);
     resattn_tensor_write(resattn_network_parameter(network, 1), RESATTN_CHANNELS_FIRST, &bias, 1);
-    check_file(network, RESATTN_NUMBER_F32,
+    check_file(network, RESATTN_F32,
                "{\"f\\\"\\\\c.weight\":{\"dtype\":\"F32\",\"shape\":[1,3],\"data_offsets\":[0,12]},"
                "\"f\\\"\\\\c.bias\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[12,16]}}",
                f32, sizeof f32);
-    check_file(network, RESATTN_NUMBER_F16,
+    check_file(network, RESATTN_F16,
                "{\"f\\\"\\\\c.weight\":{\"dtype\":\"F16\",\"shape\":[1,3],\"data_offsets\":[0,6]},"
                "\"f\\\"\\\\c.bias\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[6,8]}}",
                f16, sizeof f16);
-    check_file(network, RESATTN_NUMBER_BF16,
+    check_file(network, RESATTN_BF16,
                "{\"f\\\"\\\\c.weight\":{\"dtype\":\"BF16\",\"shape\":[1,3],\"data_offsets\":[0,6]},"
                "\"f\\\"\\\\c.bias\":{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[6,8]}}",
                bf16, sizeof bf16);
@@ -75,7 +75,7 @@ START_TEST(saved_statistics)
     resattn_builder_free(b);
     for (int32_t i = 0; i < 4; i++)
         resattn_tensor_write(resattn_network_parameter(network, i), RESATTN_CHANNELS_FIRST, all[i], 1);
-    check_file(network, RESATTN_NUMBER_F16,
+    check_file(network, RESATTN_F16,
                "{\"n.running_mean\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
                "\"n.running_var\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]},"
                "\"n.weight\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[8,10]},"
@@ -88,23 +88,23 @@ END_TEST
 START_TEST(round_trips)
 {
     resattn_network *network = full_network(context);
-    for (int32_t type = RESATTN_NUMBER_F32; type <= RESATTN_NUMBER_BF16; type++) {
+    for (int32_t type = RESATTN_F32; type <= RESATTN_BF16; type++) {
         resattn_network *loaded = full_network(context), *again = full_network(context);
         resattn_network_initialize(loaded, 77);
-        ck_assert_int_eq(resattn_network_save_weights(network, "saved", (resattn_number_type)type), RESATTN_OK);
+        ck_assert_int_eq(resattn_network_save_weights(network, "saved", (resattn_dtype)type), RESATTN_OK);
         ck_assert_msg(resattn_network_load_weights(loaded, "saved", NULL, 0, NULL) == RESATTN_OK, "%s",
                       resattn_last_error());
-        if (type == RESATTN_NUMBER_F32)
+        if (type == RESATTN_F32)
             check_same(network, loaded);
         for (int32_t i = 0; i < resattn_network_parameter_count(network); i++) {
             const float *from = resattn_tensor_data(resattn_network_parameter(network, i));
             const float *to = resattn_tensor_data(resattn_network_parameter(loaded, i));
             for (int64_t j = 0; j < resattn_tensor_elements(resattn_network_parameter(network, i)); j++)
-                ck_assert(fabsf(from[j] - to[j]) <= fabsf(from[j]) * (type == RESATTN_NUMBER_F16 ? 0x1p-11f : 0x1p-8f));
+                ck_assert(fabsf(from[j] - to[j]) <= fabsf(from[j]) * (type == RESATTN_F16 ? 0x1p-11f : 0x1p-8f));
         }
         size_t size, size_again;
         unsigned char *bytes = read_bytes("saved", &size);
-        ck_assert_int_eq(resattn_network_save_weights(loaded, "saved", (resattn_number_type)type), RESATTN_OK);
+        ck_assert_int_eq(resattn_network_save_weights(loaded, "saved", (resattn_dtype)type), RESATTN_OK);
         unsigned char *bytes_again = read_bytes("saved", &size_again);
         ck_assert_uint_eq(size, size_again);
         ck_assert_mem_eq(bytes, bytes_again, size);
@@ -123,7 +123,7 @@ START_TEST(sessions)
     const int64_t shape[] = {1, 2, 9, 9};
     resattn_network *network = full_network(context), *other = full_network(context);
     resattn_network_initialize(other, 5);
-    ck_assert_int_eq(resattn_network_save_weights(other, "saved", RESATTN_NUMBER_F32), RESATTN_OK);
+    ck_assert_int_eq(resattn_network_save_weights(other, "saved", RESATTN_F32), RESATTN_OK);
     resattn_tensor *input = resattn_tensor_new(context, RESATTN_F32, 4, shape, RESATTN_CHANNELS_LAST);
     resattn_tensor_fill(input, 0.25f);
     float values[2][3];
@@ -167,9 +167,9 @@ START_TEST(files_that_cannot_be)
     check_load_fails(network, "missing", RESATTN_NOT_FOUND, "No such file");
     check_load_fails(network, ".", RESATTN_IO_ERROR, "folder");
     check_load_fails(network, "/dev/null", RESATTN_IO_ERROR, "neither");
-    ck_assert_int_eq(resattn_network_save_weights(network, "missing/a", RESATTN_NUMBER_F32), RESATTN_IO_ERROR);
+    ck_assert_int_eq(resattn_network_save_weights(network, "missing/a", RESATTN_F32), RESATTN_IO_ERROR);
     ck_assert_ptr_nonnull(strstr(resattn_last_error(), "missing/a: "));
-    ck_assert_int_eq(resattn_network_save_weights(network, ".", RESATTN_NUMBER_F32), RESATTN_IO_ERROR);
+    ck_assert_int_eq(resattn_network_save_weights(network, ".", RESATTN_F32), RESATTN_IO_ERROR);
     ck_assert_int_eq(files_here(), 0);
     ck_assert_int_eq(mkfifo("pipe", 0666), 0);
     if (fork() == 0) { /* somebody at the other end */
@@ -204,7 +204,7 @@ START_TEST(failing_writes)
 {
     resattn_network *network = full_network(context), *altered = full_network(context);
     resattn_network_initialize(altered, 3);
-    ck_assert_int_eq(resattn_network_save_weights(network, "saved", RESATTN_NUMBER_F32), RESATTN_OK);
+    ck_assert_int_eq(resattn_network_save_weights(network, "saved", RESATTN_F32), RESATTN_OK);
     signal(SIGXFSZ, SIG_IGN);
     struct stat facts;
     ck_assert_int_eq(stat("saved", &facts), 0);
@@ -212,8 +212,8 @@ START_TEST(failing_writes)
         struct rlimit limit = {most, RLIM_INFINITY};
         /* Check, too, writes into files: it says nothing until the limit is gone. */
         int set = setrlimit(RLIMIT_FSIZE, &limit);
-        resattn_status first = resattn_network_save_weights(altered, "saved", RESATTN_NUMBER_F32);
-        resattn_status second = resattn_network_save_weights(altered, "other", RESATTN_NUMBER_F32);
+        resattn_status first = resattn_network_save_weights(altered, "saved", RESATTN_F32);
+        resattn_status second = resattn_network_save_weights(altered, "other", RESATTN_F32);
         limit.rlim_cur = RLIM_INFINITY;
         int unset = setrlimit(RLIMIT_FSIZE, &limit);
         ck_assert(set == 0 && unset == 0);
@@ -232,14 +232,14 @@ END_TEST
 START_TEST(networks_in_use)
 {
     resattn_network *network = full_network(context);
-    ck_assert_int_eq(resattn_network_save_weights(network, "saved", RESATTN_NUMBER_F32), RESATTN_OK);
+    ck_assert_int_eq(resattn_network_save_weights(network, "saved", RESATTN_F32), RESATTN_OK);
     ck_assert(ra_network_take(network, "a step"));
-    ck_assert_int_eq(resattn_network_save_weights(network, "other", RESATTN_NUMBER_F32), RESATTN_BUSY);
+    ck_assert_int_eq(resattn_network_save_weights(network, "other", RESATTN_F32), RESATTN_BUSY);
     ck_assert_int_eq(resattn_network_load_weights(network, "saved", NULL, 0, NULL), RESATTN_BUSY);
     ra_network_give(network);
     ck_assert(ra_network_share(network, "a run"));
     ck_assert_int_eq(resattn_network_load_weights(network, "saved", NULL, 0, NULL), RESATTN_BUSY);
-    ck_assert_int_eq(resattn_network_save_weights(network, "saved", RESATTN_NUMBER_F32), RESATTN_OK);
+    ck_assert_int_eq(resattn_network_save_weights(network, "saved", RESATTN_F32), RESATTN_OK);
     ra_network_unshare(network);
     ck_assert_int_eq(resattn_network_load_weights(network, "saved", NULL, 0, NULL), RESATTN_OK);
     ck_assert_int_eq(resattn_network_load_weights(network, "missing", NULL, 0, NULL), RESATTN_NOT_FOUND);
@@ -302,7 +302,7 @@ START_TEST(every_refused_allocation)
             heap.calls = 0;
             heap.refuse = i;
             resattn_status status =
-                way == 0 ? resattn_network_save_weights(network, "saved", RESATTN_NUMBER_F16)
+                way == 0 ? resattn_network_save_weights(network, "saved", RESATTN_F16)
                          : resattn_network_load_weights(network, "weights", NULL, way == 1 ? 0 : 1, &report);
             heap.refuse = -1;
             if (status == RESATTN_OUT_OF_MEMORY)
@@ -331,12 +331,12 @@ START_TEST(files_that_shrink)
         resattn_builder *b = resattn_builder_new(c);
         resattn_layer *root = resattn_sequential_new(b, NULL);
         for (int i = 0; i < 6; i++)
-            resattn_add(root, resattn_conv2d_new(b, NULL, 120, 3, 1, 1));
+            resattn_layer_add(root, resattn_conv2d_new(b, NULL, 120, 3, 1, 1));
         resattn_network *network = resattn_network_new(b, root, 3);
         resattn_builder_free(b);
         ck_assert_msg(network != NULL, "%s", resattn_last_error());
         float *kept = keep_values(network);
-        ck_assert_int_eq(resattn_network_save_weights(network, "saved", RESATTN_NUMBER_F32), RESATTN_OK);
+        ck_assert_int_eq(resattn_network_save_weights(network, "saved", RESATTN_F32), RESATTN_OK);
         resattn_network_initialize(network, 9);
         ck_assert_int_eq(resattn_network_load_weights(network, "saved", NULL, 0, NULL),
                          RESATTN_OK); /* starts threads */
@@ -349,7 +349,7 @@ START_TEST(files_that_shrink)
         free(kept);
         kept = keep_values(network);
         for (int64_t i = 0; i < calls; i++) {
-            ck_assert_int_eq(resattn_network_save_weights(network, "saved", RESATTN_NUMBER_F32), RESATTN_OK);
+            ck_assert_int_eq(resattn_network_save_weights(network, "saved", RESATTN_F32), RESATTN_OK);
             heap.calls = 0;
             heap.shorten = i;
             ck_assert_int_eq(resattn_network_load_weights(network, "saved", NULL, 0, NULL), RESATTN_BAD_FORMAT);

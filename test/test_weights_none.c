@@ -11,13 +11,13 @@ START_TEST(unsupported)
     resattn_network *network = full_network(context);
     resattn_weights_report *report = (resattn_weights_report *)network;
     float *kept = keep_values(network);
-    ck_assert_int_eq(resattn_network_save_weights(network, "new", RESATTN_NUMBER_F32), RESATTN_UNSUPPORTED);
+    ck_assert_int_eq(resattn_network_save_weights(network, "new", RESATTN_F32), RESATTN_UNSUPPORTED);
     test_expect_error(RESATTN_UNSUPPORTED, "new: this build of the library has no JSON library");
     ck_assert_int_eq(files_here(), 0);
     ck_assert_int_eq(resattn_network_load_weights(network, "new", NULL, 0, &report), RESATTN_UNSUPPORTED);
     ck_assert_ptr_null(report);
     ck_assert_int_eq(resattn_network_load_weights(network, "new", NULL, 4, NULL), RESATTN_INVALID_ARGUMENT);
-    ck_assert_int_eq(resattn_network_save_weights(network, "new", (resattn_number_type)9), RESATTN_INVALID_ARGUMENT);
+    ck_assert_int_eq(resattn_network_save_weights(network, "new", (resattn_dtype)9), RESATTN_INVALID_ARGUMENT);
     check_kept(network, kept);
     free(kept);
     resattn_network_unref(network);

@@ -30,9 +30,9 @@ static resattn_network *new_network(resattn_context *owner)
 {
     resattn_builder *b = resattn_builder_new(owner);
     resattn_layer *net = sequence(b, NULL, resattn_conv2d_new(b, "conv", 4, 3, 1, 0), resattn_batch_norm_new(b, "bn"));
-    resattn_add(net, attention(b, "module", conv(b, "t", 4), conv(b, "m", 1)));
-    resattn_add(net, resattn_global_average_pool_new(b, "pool"));
-    resattn_add(net, resattn_linear_new(b, "fc", 5));
+    resattn_layer_add(net, attention(b, "module", conv(b, "t", 4), conv(b, "m", 1)));
+    resattn_layer_add(net, resattn_global_average_pool_new(b, "pool"));
+    resattn_layer_add(net, resattn_linear_new(b, "fc", 5));
     resattn_network *made = resattn_network_new(b, net, 3);
     ck_assert_msg(made != NULL, "%s", resattn_last_error());
     resattn_builder_free(b);
@@ -87,18 +87,18 @@ START_TEST(test_network)
     ck_assert_int_eq(resattn_network_find_parameter(network, NULL), -1);
     NOTHING(INVALID, "99", resattn_network_parameter(network, 99));
     NOTHING(INVALID, "-1", resattn_network_parameter(network, -1));
-    NOTHING(INVALID, "99", resattn_network_gradient(network, 99));
-    NOTHING(STATE, "", resattn_network_gradient(network, 0));
+    NOTHING(INVALID, "99", resattn_network_parameter_gradient(network, 99));
+    NOTHING(STATE, "", resattn_network_parameter_gradient(network, 0));
     NOTHING(INVALID, "bn.running_mean",
-            resattn_network_gradient(network, resattn_network_find_parameter(network, "bn.running_mean")));
+            resattn_network_parameter_gradient(network, resattn_network_find_parameter(network, "bn.running_mean")));
     ck_assert_ptr_null(resattn_network_parameter_name(network, 99));
     ck_assert_int_eq((int)resattn_network_parameter_kind(network, -1), 0);
     REFUSED(MISMATCH, "4", resattn_network_set_classes(network, names, 4));
     REFUSED(INVALID, "names", resattn_network_set_classes(network, NULL, 5));
     REFUSED(INVALID, "1", resattn_network_set_classes(network, holes, 5));
-    ck_assert_ptr_null(resattn_network_class(network, 0));
+    ck_assert_ptr_null(resattn_network_class_name(network, 0));
     ck_assert_int_eq(resattn_network_set_classes(network, names, 5), RESATTN_OK);
-    ck_assert_ptr_null(resattn_network_class(network, 5));
+    ck_assert_ptr_null(resattn_network_class_name(network, 5));
     REFUSED(INVALID, "-3", resattn_network_set_input_size(network, -3, 8));
     REFUSED(MISMATCH, "2", resattn_network_set_normalization(network, three, three, 2));
     REFUSED(INVALID, "NULL", resattn_network_set_normalization(network, NULL, three, 3));
@@ -179,7 +179,7 @@ START_TEST(test_plan)
     REFUSED(INVALID, "NULL", resattn_plan_add_output(plan, NULL));
     ck_assert_int_eq(resattn_plan_add_output(plan, "module.mask"), RESATTN_OK);
     REFUSED(RESATTN_DUPLICATE, "module.mask", resattn_plan_add_output(plan, "module.mask"));
-    REFUSED(STATE, "inference", resattn_plan_want_input_gradient(plan));
+    REFUSED(STATE, "inference", resattn_plan_set_input_gradient(plan, 1));
     resattn_layer *foreign = resattn_relu_new(builder, "foreign");
     REFUSED(INVALID, "layer is NULL", resattn_plan_layer_size(plan, NULL, NULL, NULL));
     REFUSED(ABSENT, "not in the plan", resattn_plan_layer_size(plan, foreign, NULL, NULL));
@@ -202,8 +202,8 @@ START_TEST(test_mask_size)
             resattn_plan_new(unfit, RESATTN_INFERENCE, 1, 8, 8));
     resattn_network_unref(unfit);
     resattn_layer *sum = resattn_sum_new(b, "sum");
-    resattn_add(sum, resattn_identity_new(b, NULL));
-    resattn_add(sum, resattn_max_pool_new(b, NULL, 2, 2, 0));
+    resattn_layer_add(sum, resattn_identity_new(b, NULL));
+    resattn_layer_add(sum, resattn_max_pool_new(b, NULL, 2, 2, 0));
     unfit = resattn_network_new(b, sum, 3);
     NOTHING(MISMATCH, "sum", resattn_plan_new(unfit, RESATTN_TRAINING, 1, 8, 8));
     resattn_network_unref(unfit);
@@ -253,7 +253,7 @@ START_TEST(test_inference)
     ck_assert_int_eq(resattn_session_forward(session, input), RESATTN_OK);
     NOTHING(ABSENT, "module.mask", resattn_session_output(session, "module.mask")); /* not asked for */
     NOTHING(ABSENT, "no.such", resattn_session_output(session, "no.such"));
-    REFUSED(STATE, "inference", resattn_session_set_gradient(session, NULL, gradient));
+    REFUSED(STATE, "inference", resattn_session_set_output_gradient(session, NULL, gradient));
     REFUSED(STATE, "inference", resattn_session_backward(session));
     NOTHING(STATE, "", resattn_session_input_gradient(session));
     ck_assert_int_eq(resattn_softmax_cross_entropy(session, labels, 2, &loss, NULL), RESATTN_OK);
@@ -277,15 +277,15 @@ START_TEST(test_training)
     resattn_optimizer *sgd = resattn_sgd_new(network, 0.1);
     REFUSED(STATE, "backward", resattn_optimizer_step(sgd));
     REFUSED(STATE, "forward", resattn_session_backward(session));
-    REFUSED(STATE, "forward", resattn_session_set_gradient(session, NULL, gradient));
+    REFUSED(STATE, "forward", resattn_session_set_output_gradient(session, NULL, gradient));
     REFUSED(STATE, "", resattn_session_refresh(session));
     check_inputs(session);
     ck_assert_int_eq(resattn_session_forward(session, input), RESATTN_OK);
     REFUSED(STATE, "gradient", resattn_session_backward(session));
-    REFUSED(INVALID, "NULL", resattn_session_set_gradient(session, NULL, NULL));
-    REFUSED(MISMATCH, "1", resattn_session_set_gradient(session, NULL, short_one));
-    REFUSED(MISMATCH, "", resattn_session_set_gradient(session, NULL, input));
-    REFUSED(ABSENT, "module.mask", resattn_session_set_gradient(session, "module.mask", gradient));
+    REFUSED(INVALID, "NULL", resattn_session_set_output_gradient(session, NULL, NULL));
+    REFUSED(MISMATCH, "1", resattn_session_set_output_gradient(session, NULL, short_one));
+    REFUSED(MISMATCH, "", resattn_session_set_output_gradient(session, NULL, input));
+    REFUSED(ABSENT, "module.mask", resattn_session_set_output_gradient(session, "module.mask", gradient));
     REFUSED(INVALID, "2", resattn_session_set_accumulate(session, 2));
     REFUSED(INVALID, "NULL", resattn_softmax_cross_entropy(session, NULL, 2, &loss, NULL));
     REFUSED(MISMATCH, "1", resattn_softmax_cross_entropy(session, labels, 1, &loss, NULL));

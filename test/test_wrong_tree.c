@@ -28,8 +28,8 @@ static resattn_layer *used_twice(resattn_builder *b)
 static resattn_layer *inside_itself(resattn_builder *b)
 {
     resattn_layer *outer = resattn_sequential_new(b, "outer"), *inner = resattn_sequential_new(b, "inner");
-    resattn_add(outer, inner);
-    resattn_add(inner, outer);
+    resattn_layer_add(outer, inner);
+    resattn_layer_add(inner, outer);
     return outer;
 }
 
@@ -51,14 +51,14 @@ static resattn_layer *branch_twice(resattn_builder *b)
 static resattn_layer *added_to_leaf(resattn_builder *b)
 {
     resattn_layer *leaf = resattn_relu_new(b, "leaf");
-    resattn_add(leaf, resattn_relu_new(b, "other"));
+    resattn_layer_add(leaf, resattn_relu_new(b, "other"));
     return leaf;
 }
 
 static resattn_layer *added_to_residual(resattn_builder *b)
 {
     resattn_layer *unit = resattn_residual_new(b, "unit", conv(b, "x", 3), NULL);
-    resattn_add(unit, resattn_relu_new(b, "other"));
+    resattn_layer_add(unit, resattn_relu_new(b, "other"));
     return unit;
 }
 
@@ -131,11 +131,11 @@ START_TEST(test_builder_remembers)
     ck_assert_int_eq(resattn_builder_status(b), RESATTN_OK);
     ck_assert_str_eq(resattn_builder_error(b), "");
     resattn_layer *net = resattn_sequential_new(b, "net"), *before = conv(b, "before", 4);
-    ck_assert_int_eq(resattn_add(net, before), RESATTN_OK);
+    ck_assert_int_eq(resattn_layer_add(net, before), RESATTN_OK);
     NOTHING(INVALID, "first: stride_h is -2", resattn_conv2d_new(b, "first", 4, 3, -2, 1));
     NOTHING(INVALID, "first", conv(b, "later", 4));
     NOTHING(INVALID, "first", resattn_conv2d_new(b, "second", 4, -3, 1, 1));
-    ck_assert_int_ne(resattn_add(net, NULL), RESATTN_OK);
+    ck_assert_int_ne(resattn_layer_add(net, NULL), RESATTN_OK);
     ck_assert_int_ne(resattn_layer_set_int(before, "colour", 1), RESATTN_OK);
     ck_assert_int_eq(resattn_builder_status(b), INVALID);
     ck_assert_ptr_nonnull(strstr(resattn_builder_error(b), "first: stride_h is -2"));
@@ -158,7 +158,7 @@ START_TEST(test_builder_after_failure)
     resattn_network *made = resattn_network_new(b, net, 4);
     ck_assert_msg(made != NULL, "%s", resattn_last_error());
     NOTHING(INVALID, "net", resattn_network_new(b, net, 3));
-    ck_assert_int_eq(resattn_add(net, resattn_relu_new(b, NULL)), STATE);
+    ck_assert_int_eq(resattn_layer_add(net, resattn_relu_new(b, NULL)), STATE);
     resattn_builder_free(b);
     resattn_builder_free(other);
     ck_assert_str_eq(resattn_layer_path(resattn_layer_child(net, 1)), "net.a");

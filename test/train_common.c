@@ -23,7 +23,7 @@ resattn_session *new_session(resattn_network *network, resattn_purpose purpose, 
     resattn_plan *plan = resattn_plan_new(network, purpose, batch, size, size);
     ck_assert_ptr_nonnull(plan);
     if (purpose == RESATTN_TRAINING)
-        ck_assert_int_eq(resattn_plan_want_input_gradient(plan), RESATTN_OK);
+        ck_assert_int_eq(resattn_plan_set_input_gradient(plan, 1), RESATTN_OK);
     resattn_session *session = resattn_session_new(plan);
     ck_assert_ptr_nonnull(session);
     resattn_plan_free(plan);
@@ -48,11 +48,11 @@ resattn_network *train_network(resattn_context *context)
     resattn_layer *net = resattn_sequential_new(builder, NULL);
     resattn_layer *conv = resattn_conv2d_new(builder, "conv", CHANNELS, 3, 1, 1);
     ck_assert_int_eq(resattn_layer_set_int(conv, "bias", 1), RESATTN_OK);
-    resattn_add(net, conv);
-    resattn_add(net, resattn_batch_norm_new(builder, "bn"));
-    resattn_add(net, resattn_relu_new(builder, NULL));
-    resattn_add(net, resattn_global_average_pool_new(builder, NULL));
-    resattn_add(net, resattn_linear_new(builder, "linear", OUTPUTS));
+    resattn_layer_add(net, conv);
+    resattn_layer_add(net, resattn_batch_norm_new(builder, "bn"));
+    resattn_layer_add(net, resattn_relu_new(builder, NULL));
+    resattn_layer_add(net, resattn_global_average_pool_new(builder, NULL));
+    resattn_layer_add(net, resattn_linear_new(builder, "linear", OUTPUTS));
     resattn_network *network = resattn_network_new(builder, net, 3);
     ck_assert_msg(network != NULL, "%s", resattn_last_error());
     resattn_builder_free(builder);

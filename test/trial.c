@@ -197,7 +197,7 @@ static resattn_session *new_session(const trial *t, resattn_purpose purpose)
         ck_assert_msg(resattn_plan_add_output(plan, t->names[i]) == RESATTN_OK, "%s: %s", t->what,
                       resattn_last_error());
     if (purpose == RESATTN_TRAINING)
-        ck_assert_int_eq(resattn_plan_want_input_gradient(plan), RESATTN_OK);
+        ck_assert_int_eq(resattn_plan_set_input_gradient(plan, 1), RESATTN_OK);
     resattn_session *session = resattn_session_new(plan);
     ck_assert_msg(session != NULL, "%s: %s", t->what, resattn_last_error());
     resattn_plan_free(plan);
@@ -238,10 +238,10 @@ static void compare_outputs(trial *t, resattn_session *session, const char *part
 static void compare_gradient(void *user, ref_param *param)
 {
     trial *t = user;
-    if (resattn_network_parameter_kind(t->network, param->index) == RESATTN_PARAMETER_TRAINED)
+    if (resattn_network_parameter_kind(t->network, param->index) == RESATTN_PARAMETER_TRAINABLE)
         compare(t->what, resattn_network_parameter_name(t->network, param->index),
-                resattn_network_gradient(t->network, param->index), param->gradient, param->magnitude, param->length,
-                t->roundings);
+                resattn_network_parameter_gradient(t->network, param->index), param->gradient, param->magnitude,
+                param->length, t->roundings);
 }
 
 static void compare_statistic(void *user, ref_param *param)
@@ -263,7 +263,7 @@ static void give_gradient(trial *t, resattn_session *session, const char *name, 
 {
     fill_image(image, -1, 1);
     resattn_tensor *tensor = to_tensor(t->context, image);
-    ck_assert_msg(resattn_session_set_gradient(session, name, tensor) == RESATTN_OK, "%s: %s", t->what,
+    ck_assert_msg(resattn_session_set_output_gradient(session, name, tensor) == RESATTN_OK, "%s: %s", t->what,
                   resattn_last_error());
     resattn_tensor_unref(tensor);
 }
@@ -369,7 +369,7 @@ static double direction(move *m)
 static void move_param(void *user, ref_param *param)
 {
     move *m = user;
-    if (resattn_network_parameter_kind(m->t->network, param->index) != RESATTN_PARAMETER_TRAINED)
+    if (resattn_network_parameter_kind(m->t->network, param->index) != RESATTN_PARAMETER_TRAINABLE)
         return;
     for (int64_t i = 0; i < param->count; i++) {
         double step = direction(m);

@@ -37,8 +37,8 @@ void wrong_null(const void *answer, resattn_status expected, const char *text, c
 resattn_layer *sequence(resattn_builder *b, const char *name, resattn_layer *first, resattn_layer *second)
 {
     resattn_layer *layer = resattn_sequential_new(b, name);
-    resattn_add(layer, first);
-    resattn_add(layer, second);
+    resattn_layer_add(layer, first);
+    resattn_layer_add(layer, second);
     return layer;
 }
 

@@ -44,8 +44,8 @@ static int read_set(struct dataset *dataset, const char *where, enum dataset_par
 
 static int32_t network_class(const resattn_network *network, const char *name)
 {
-    for (int32_t c = 0; resattn_network_class(network, c); c++)
-        if (strcmp(resattn_network_class(network, c), name) == 0)
+    for (int32_t c = 0; resattn_network_class_name(network, c); c++)
+        if (strcmp(resattn_network_class_name(network, c), name) == 0)
             return c;
     return -1;
 }
@@ -87,7 +87,7 @@ static int name_classes(struct dataset *dataset, const char *where, const resatt
         dataset->labels[i] = by_name ? class_of[labels[i]] : labels[i];
     int32_t classes = by_name ? resattn_network_out_channels(network) : own->count;
     for (int32_t i = 0; i < classes && !result; i++) {
-        const char *name = by_name ? resattn_network_class(network, i) : own->texts[i];
+        const char *name = by_name ? resattn_network_class_name(network, i) : own->texts[i];
         result = names_add_copy(&dataset->classes, name ? name : "");
     }
     free(class_of);

@@ -116,7 +116,7 @@ static int64_t own_parameters(resattn_network *network, const resattn_layer *lay
     int64_t total = 0;
     for (int32_t i = 0; i < resattn_network_parameter_count(network); i++) {
         const char *name = resattn_network_parameter_name(network, i);
-        if (resattn_network_parameter_kind(network, i) == RESATTN_PARAMETER_TRAINED &&
+        if (resattn_network_parameter_kind(network, i) == RESATTN_PARAMETER_TRAINABLE &&
             strncmp(name, path, length) == 0 && name[length] == '.' && !strchr(name + length + 1, '.'))
             total += resattn_tensor_elements(resattn_network_parameter(network, i));
     }

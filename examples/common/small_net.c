@@ -9,9 +9,9 @@
 static void add_step(resattn_builder *b, resattn_layer *branch, const char *norm, const char *conv, int32_t channels,
                      int32_t stride)
 {
-    resattn_add(branch, resattn_batch_norm_new(b, norm));
-    resattn_add(branch, resattn_relu_new(b, NULL));
-    resattn_add(branch, resattn_conv2d_new(b, conv, channels, 3, stride, 1));
+    resattn_layer_add(branch, resattn_batch_norm_new(b, norm));
+    resattn_layer_add(branch, resattn_relu_new(b, NULL));
+    resattn_layer_add(branch, resattn_conv2d_new(b, conv, channels, 3, stride, 1));
 }
 
 /* A pre-activation residual unit (He et al., ECCV 2016): x + branch(x), with one or two convolutions in the branch. */
@@ -41,9 +41,9 @@ static resattn_layer *shrinking_unit(resattn_builder *b, const char *name, int32
 static resattn_layer *hourglass(resattn_builder *b, const char *name, int32_t channels, int32_t depth)
 {
     resattn_layer *inner = resattn_sequential_new(b, name);
-    resattn_add(inner, unit(b, "unit", channels, 1));
+    resattn_layer_add(inner, unit(b, "unit", channels, 1));
     if (depth > 1)
-        resattn_add(inner, resattn_residual_new(b, NULL, hourglass(b, "inner", channels, depth - 1), NULL));
+        resattn_layer_add(inner, resattn_residual_new(b, NULL, hourglass(b, "inner", channels, depth - 1), NULL));
     return resattn_down_up_new(b, NULL, resattn_max_pool_new(b, NULL, 3, 2, 1), inner,
                                resattn_bilinear_resize_new(b, NULL, 0, 0));
 }
@@ -52,12 +52,12 @@ static resattn_layer *hourglass(resattn_builder *b, const char *name, int32_t ch
 static resattn_layer *mask(resattn_builder *b, int32_t channels, int32_t depth)
 {
     resattn_layer *branch = resattn_sequential_new(b, "mask_branch");
-    resattn_add(branch, hourglass(b, "hourglass", channels, depth));
-    resattn_add(branch, resattn_batch_norm_new(b, "bn"));
-    resattn_add(branch, resattn_relu_new(b, NULL));
+    resattn_layer_add(branch, hourglass(b, "hourglass", channels, depth));
+    resattn_layer_add(branch, resattn_batch_norm_new(b, "bn"));
+    resattn_layer_add(branch, resattn_relu_new(b, NULL));
     resattn_layer *last = resattn_conv2d_new(b, "conv", channels, 1, 1, 0);
     resattn_layer_set_int(last, "bias", 1);
-    resattn_add(branch, last);
+    resattn_layer_add(branch, last);
     return branch;
 }
 
@@ -73,26 +73,26 @@ static resattn_layer *attention(resattn_builder *b, int32_t channels, int32_t tr
 resattn_layer *small_net_new(resattn_builder *b, int32_t classes)
 {
     resattn_layer *net = resattn_sequential_new(b, NULL);
-    resattn_add(net, resattn_conv2d_new(b, "conv1", 16, 3, 1, 1));
+    resattn_layer_add(net, resattn_conv2d_new(b, "conv1", 16, 3, 1, 1));
 
     resattn_layer *stage1 = resattn_sequential_new(b, "stage1"); /* 32 x 32 */
-    resattn_add(stage1, attention(b, 16, 1, 2));
-    resattn_add(net, stage1);
+    resattn_layer_add(stage1, attention(b, 16, 1, 2));
+    resattn_layer_add(net, stage1);
 
     resattn_layer *stage2 = resattn_sequential_new(b, "stage2"); /* 16 x 16 */
-    resattn_add(stage2, shrinking_unit(b, "unit1", 32));
-    resattn_add(stage2, attention(b, 32, 2, 1));
-    resattn_add(net, stage2);
+    resattn_layer_add(stage2, shrinking_unit(b, "unit1", 32));
+    resattn_layer_add(stage2, attention(b, 32, 2, 1));
+    resattn_layer_add(net, stage2);
 
     resattn_layer *stage3 = resattn_sequential_new(b, "stage3"); /* 8 x 8 */
-    resattn_add(stage3, shrinking_unit(b, "unit1", 64));
-    resattn_add(stage3, attention(b, 64, 2, 1));
-    resattn_add(net, stage3);
+    resattn_layer_add(stage3, shrinking_unit(b, "unit1", 64));
+    resattn_layer_add(stage3, attention(b, 64, 2, 1));
+    resattn_layer_add(net, stage3);
 
-    resattn_add(net, resattn_batch_norm_new(b, "bn"));
-    resattn_add(net, resattn_relu_new(b, NULL));
-    resattn_add(net, resattn_global_average_pool_new(b, NULL));
-    resattn_add(net, resattn_linear_new(b, "linear", classes));
+    resattn_layer_add(net, resattn_batch_norm_new(b, "bn"));
+    resattn_layer_add(net, resattn_relu_new(b, NULL));
+    resattn_layer_add(net, resattn_global_average_pool_new(b, NULL));
+    resattn_layer_add(net, resattn_linear_new(b, "linear", classes));
     return net;
 }
 

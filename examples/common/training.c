@@ -43,8 +43,8 @@ static resattn_optimizer *new_optimizer(resattn_network *network, const struct t
                  resattn_optimizer_set_real(optimizer, "decay_vectors", 0) ||
                  resattn_optimizer_set_real(optimizer, "clip_norm", settings->clip);
     for (int32_t i = 0; i < settings->factor_count && !failed; i++)
-        failed = resattn_optimizer_set_path(optimizer, settings->factors[i].path, settings->factors[i].attribute,
-                                            settings->factors[i].factor) != 0;
+        failed = resattn_optimizer_set_factor(optimizer, settings->factors[i].path, settings->factors[i].attribute,
+                                              settings->factors[i].factor) != 0;
     if (!failed)
         return optimizer;
     resattn_optimizer_free(optimizer);
@@ -125,7 +125,7 @@ int training_open(struct training *training, resattn_network *network, const str
     training->schedule = training->optimizer ? new_schedule(context, settings, training->steps) : NULL;
     if (!training->schedule)
         return complain_library();
-    if (settings->average > 0 && !(training->average = resattn_average_new(network, settings->average)))
+    if (settings->average > 0 && !(training->average = resattn_ema_new(network, settings->average)))
         return complain_library();
     return open_losses(training, network);
 }
@@ -135,7 +135,7 @@ void training_close(struct training *training)
     loader_close(training->loader);
     resattn_mask_loss_free(training->mask_loss);
     resattn_cross_entropy_free(training->loss);
-    resattn_average_free(training->average);
+    resattn_ema_free(training->average);
     resattn_schedule_free(training->schedule);
     resattn_optimizer_free(training->optimizer);
     resattn_session_free(training->session);
@@ -197,7 +197,7 @@ int training_step(struct training *training, struct training_result *result)
             return -1;
     result->rate = resattn_schedule_rate(training->schedule, training->step);
     if (resattn_optimizer_set_real(training->optimizer, "rate", result->rate) ||
-        resattn_optimizer_step(training->optimizer) || (training->average && resattn_average_update(training->average)))
+        resattn_optimizer_step(training->optimizer) || (training->average && resattn_ema_update(training->average)))
         return complain_library();
     result->gradient_norm = resattn_optimizer_gradient_norm(training->optimizer);
     training->step++;

@@ -53,7 +53,7 @@ struct training {
     struct training_settings settings;
     resattn_session *session;
     resattn_optimizer *optimizer;
-    resattn_average *average; /* NULL: none */
+    resattn_ema *average; /* NULL: none */
     resattn_schedule *schedule;
     resattn_cross_entropy *loss;
     resattn_mask_loss *mask_loss; /* NULL: none */

@@ -19,23 +19,23 @@ static const int32_t quickstart_channels[PAPER_STAGES] = {16, 32, 64};
 
 #define ARL     RESATTN_LEARNING_RESIDUAL
 #define NAL     RESATTN_LEARNING_NAIVE
-#define DOWN_UP RESATTN_MASK_BOTTOM_UP_TOP_DOWN
+#define DOWN_UP RESATTN_STRUCTURE_BOTTOM_UP_TOP_DOWN
 
 static const struct paper_network networks[] = {
-    {"residual-1", DESIGN_ATTENTION, 1, ARL, RESATTN_MASK_MIXED, DOWN_UP, 0},
-    {"residual-2", DESIGN_ATTENTION, 2, ARL, RESATTN_MASK_MIXED, DOWN_UP, 0},
-    {"residual-3", DESIGN_ATTENTION, 3, ARL, RESATTN_MASK_MIXED, DOWN_UP, 0},
-    {"naive-1", DESIGN_ATTENTION, 1, NAL, RESATTN_MASK_MIXED, DOWN_UP, 0},
-    {"naive-2", DESIGN_ATTENTION, 2, NAL, RESATTN_MASK_MIXED, DOWN_UP, 0},
-    {"naive-3", DESIGN_ATTENTION, 3, NAL, RESATTN_MASK_MIXED, DOWN_UP, 0},
-    {"channel-1", DESIGN_ATTENTION, 1, ARL, RESATTN_MASK_CHANNEL, DOWN_UP, 0},
-    {"spatial-1", DESIGN_ATTENTION, 1, ARL, RESATTN_MASK_SPATIAL, DOWN_UP, 0},
-    {"none-1", DESIGN_ATTENTION, 1, ARL, RESATTN_MASK_NONE, DOWN_UP, 0},
-    {"local-1", DESIGN_ATTENTION, 1, ARL, RESATTN_MASK_MIXED, RESATTN_MASK_LOCAL, 0},
-    {"trunk-1", DESIGN_TRUNK, 1, ARL, RESATTN_MASK_MIXED, DOWN_UP, 0},
-    {"resnet", DESIGN_RESNET, 1, ARL, RESATTN_MASK_MIXED, DOWN_UP, 0},
-    {"quickstart", DESIGN_QUICKSTART, 1, ARL, RESATTN_MASK_MIXED, DOWN_UP, 0},
-    {"quickstart-masks", DESIGN_QUICKSTART, 1, ARL, RESATTN_MASK_MIXED, DOWN_UP, 0.5},
+    {"residual-1", DESIGN_ATTENTION, 1, ARL, RESATTN_ACTIVATION_MIXED, DOWN_UP, 0},
+    {"residual-2", DESIGN_ATTENTION, 2, ARL, RESATTN_ACTIVATION_MIXED, DOWN_UP, 0},
+    {"residual-3", DESIGN_ATTENTION, 3, ARL, RESATTN_ACTIVATION_MIXED, DOWN_UP, 0},
+    {"naive-1", DESIGN_ATTENTION, 1, NAL, RESATTN_ACTIVATION_MIXED, DOWN_UP, 0},
+    {"naive-2", DESIGN_ATTENTION, 2, NAL, RESATTN_ACTIVATION_MIXED, DOWN_UP, 0},
+    {"naive-3", DESIGN_ATTENTION, 3, NAL, RESATTN_ACTIVATION_MIXED, DOWN_UP, 0},
+    {"channel-1", DESIGN_ATTENTION, 1, ARL, RESATTN_ACTIVATION_CHANNEL, DOWN_UP, 0},
+    {"spatial-1", DESIGN_ATTENTION, 1, ARL, RESATTN_ACTIVATION_SPATIAL, DOWN_UP, 0},
+    {"none-1", DESIGN_ATTENTION, 1, ARL, RESATTN_ACTIVATION_IDENTITY, DOWN_UP, 0},
+    {"local-1", DESIGN_ATTENTION, 1, ARL, RESATTN_ACTIVATION_MIXED, RESATTN_STRUCTURE_LOCAL, 0},
+    {"trunk-1", DESIGN_TRUNK, 1, ARL, RESATTN_ACTIVATION_MIXED, DOWN_UP, 0},
+    {"resnet", DESIGN_RESNET, 1, ARL, RESATTN_ACTIVATION_MIXED, DOWN_UP, 0},
+    {"quickstart", DESIGN_QUICKSTART, 1, ARL, RESATTN_ACTIVATION_MIXED, DOWN_UP, 0},
+    {"quickstart-masks", DESIGN_QUICKSTART, 1, ARL, RESATTN_ACTIVATION_MIXED, DOWN_UP, 0.5},
 };
 
 const struct paper_network *paper_network_find(const char *name)
@@ -91,9 +91,9 @@ static resattn_layer *attention_net(resattn_context *context, resattn_builder *b
 
 static void add_step(resattn_builder *b, resattn_layer *branch, int32_t channels, int32_t kernel, int32_t stride)
 {
-    resattn_add(branch, resattn_batch_norm_new(b, NULL));
-    resattn_add(branch, resattn_relu_new(b, NULL));
-    resattn_add(branch, resattn_conv2d_new(b, NULL, channels, kernel, stride, kernel / 2));
+    resattn_layer_add(branch, resattn_batch_norm_new(b, NULL));
+    resattn_layer_add(branch, resattn_relu_new(b, NULL));
+    resattn_layer_add(branch, resattn_conv2d_new(b, NULL, channels, kernel, stride, kernel / 2));
 }
 
 /* The first unit of a stage changes the channels and, but for the first stage, halves the map. */
@@ -124,20 +124,21 @@ static resattn_layer *plain_net(resattn_builder *b, const struct paper_network *
     char name[16];
     int is_basic = paper->design == DESIGN_RESNET;
     resattn_layer *net = resattn_sequential_new(b, NULL);
-    resattn_add(net, resattn_conv2d_new(b, "conv1", is_basic ? quickstart_channels[0] : widths[0], 3, 1, 1));
+    resattn_layer_add(net, resattn_conv2d_new(b, "conv1", is_basic ? quickstart_channels[0] : widths[0], 3, 1, 1));
     for (int32_t stage = 0; stage < PAPER_STAGES; stage++) {
         int32_t count = (units + PAPER_STAGES - 1 - stage) / PAPER_STAGES;
         resattn_layer *layers = resattn_sequential_new(b, paper_network_stage(paper, stage));
         for (int32_t i = 0; i < count; i++) {
             snprintf(name, sizeof name, "unit%d", (int)i + 1);
-            resattn_add(layers, is_basic ? basic_unit(b, name, stage, i == 0) : bottleneck(b, name, stage, i == 0));
+            resattn_layer_add(layers,
+                              is_basic ? basic_unit(b, name, stage, i == 0) : bottleneck(b, name, stage, i == 0));
         }
-        resattn_add(net, layers);
+        resattn_layer_add(net, layers);
     }
-    resattn_add(net, resattn_batch_norm_new(b, "bn"));
-    resattn_add(net, resattn_relu_new(b, NULL));
-    resattn_add(net, resattn_global_average_pool_new(b, NULL));
-    resattn_add(net, resattn_linear_new(b, "linear", PAPER_CLASSES));
+    resattn_layer_add(net, resattn_batch_norm_new(b, "bn"));
+    resattn_layer_add(net, resattn_relu_new(b, NULL));
+    resattn_layer_add(net, resattn_global_average_pool_new(b, NULL));
+    resattn_layer_add(net, resattn_linear_new(b, "linear", PAPER_CLASSES));
     return net;
 }
 

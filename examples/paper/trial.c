@@ -120,7 +120,7 @@ int trial_run(resattn_context *context, struct record *record, const struct data
     resattn_network *network = paper_network_new(context, paper);
     if (!network)
         return -1;
-    record->parameters = resattn_network_trained_values(network);
+    record->parameters = resattn_network_trainable_values(network);
     record->multiply_adds = paper_network_cost(network);
     int result = record->multiply_adds < 0 || metadata_set(network, training, IMAGE_SIDE) ||
                  train(network, paper, &record->run, training) || measure_answers(record, network, paper, test) ||

@@ -132,7 +132,7 @@ static int draw(struct classifier *classifier, const struct settings *settings, 
         return -1;
     const float *shares = classifier_result(classifier, 0);
     top_classes(shares, classifier->classes, 1, &top);
-    const char *name = resattn_network_class(resattn_session_network(classifier->session), top);
+    const char *name = resattn_network_class_name(resattn_session_network(classifier->session), top);
     snprintf(number, sizeof number, "class %d", (int)top);
     struct sheet sheet = {.file = file,
                           .network = settings->model,

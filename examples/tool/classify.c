@@ -41,7 +41,7 @@ static void print_text(const resattn_network *network, const char *file, const f
 {
     printf("%s\n", file);
     for (int32_t i = 0; i < k; i++) {
-        const char *name = resattn_network_class(network, top[i]);
+        const char *name = resattn_network_class_name(network, top[i]);
         printf("  %6.2f %%  %4d%s%s\n", 100 * (double)result[top[i]], (int)top[i], name ? "  " : "", name ? name : "");
     }
 }
@@ -53,7 +53,7 @@ static void print_json(const resattn_network *network, const char *file, const f
     json_text(stdout, file);
     fputs(", \"classes\": [", stdout);
     for (int32_t i = 0; i < k; i++) {
-        const char *name = resattn_network_class(network, top[i]);
+        const char *name = resattn_network_class_name(network, top[i]);
         printf("%s{\"class\": %d, \"probability\": %.6g", i ? ", " : "", (int)top[i], (double)result[top[i]]);
         if (name) {
             fputs(", \"name\": ", stdout);

@@ -44,7 +44,7 @@ enum { SHOWN = 12 }; /* differences of a kind that are printed */
 struct settings {
     const char *in, *out, *model, *prefix, *class_names;
     int32_t classes, flags, side, level;
-    resattn_number_type type; /* 0: as it was */
+    resattn_dtype type; /* 0: as it was */
     int has_mean, has_deviation;
     float mean[3], deviation[3];
 };
@@ -186,12 +186,12 @@ static int run(struct settings *settings)
 
 /* ---- the command line ---- */
 
-static int parse_type(const char *name, resattn_number_type *type)
+static int parse_type(const char *name, resattn_dtype *type)
 {
     static const char *const names[] = {NULL, "f32", "f16", "bf16"};
     for (int i = 1; i < 4; i++) {
         if (strcmp(name, names[i]) == 0) {
-            *type = (resattn_number_type)i;
+            *type = (resattn_dtype)i;
             return 0;
         }
     }

@@ -131,7 +131,7 @@ static const char *word_of(resattn_layer *layer)
                                            {"global_average_pool", "global average"},
                                            {"bilinear_resize", "bilinear resize"},
                                            {"channel_norm", "channel norm"},
-                                           {"map_norm", "map norm"}};
+                                           {"instance_norm", "map norm"}};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (layer_is(layer, words[i][0]))
             return words[i][1];

@@ -51,7 +51,7 @@ static int print_machine(void)
 static int print_plan(resattn_network *network, resattn_purpose purpose, int32_t batch, int32_t side)
 {
     const double mega = 1 << 20;
-    double parameters = 4.0 * (double)resattn_network_trained_values(network) / mega;
+    double parameters = 4.0 * (double)resattn_network_trainable_values(network) / mega;
     resattn_plan *plan = resattn_plan_new(network, purpose, batch, side, side);
     int64_t work = plan ? resattn_plan_memory(plan) : -1;
     int64_t multiply_adds = plan ? resattn_plan_multiply_adds(plan) : -1;
@@ -88,9 +88,9 @@ static void print_classes(const resattn_network *network)
 {
     int32_t count = resattn_network_out_channels(network), shown = count < 10 ? count : 10;
     printf("%-18s %d", "classes", (int)count);
-    if (resattn_network_class(network, 0)) {
+    if (resattn_network_class_name(network, 0)) {
         for (int32_t i = 0; i < shown; i++)
-            printf("%s%s", i ? ", " : ": ", resattn_network_class(network, i));
+            printf("%s%s", i ? ", " : ": ", resattn_network_class_name(network, i));
         if (shown < count)
             printf(", ...");
     }
@@ -111,7 +111,7 @@ static int print_summary(resattn_network *network, const char *name, int32_t bat
     static const char *const types[] = {"", "float32", "float16", "bfloat16"};
     char parameters[GROUPED_BYTES];
     printf("%-18s %s\n", "network", name);
-    printf("%-18s %s, saved as %s\n", "parameters", grouped(resattn_network_trained_values(network), parameters),
+    printf("%-18s %s, saved as %s\n", "parameters", grouped(resattn_network_trainable_values(network), parameters),
            types[resattn_network_storage(network)]);
     print_input(network, side);
     print_classes(network);

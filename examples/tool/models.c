@@ -55,7 +55,7 @@ static int measure(struct facts *facts, resattn_context *context, const char *mo
     if (!network)
         return -1;
     int result = 0;
-    facts->parameters = resattn_network_trained_values(network);
+    facts->parameters = resattn_network_trainable_values(network);
     for (int i = 0; i < 2 && !result; i++) {
         resattn_plan *plan = resattn_plan_new(network, RESATTN_INFERENCE, 1, sides[i], sides[i]);
         facts->multiply_adds[i] = plan ? resattn_plan_multiply_adds(plan) : -1;

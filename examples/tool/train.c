@@ -120,7 +120,7 @@ static int describe(resattn_network *network, const struct train_settings *setti
         return -1;
     if (settings->load && resattn_network_set_normalization(network, mean, deviation, 3))
         return complain_library();
-    return resattn_network_set_storage(network, RESATTN_NUMBER_F32) ? complain_library() : 0;
+    return resattn_network_set_storage(network, RESATTN_F32) ? complain_library() : 0;
 }
 
 static int train_new(resattn_context *context, struct train_settings *settings)

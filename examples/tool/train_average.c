@@ -33,10 +33,10 @@ int train_enter_average(struct training *training, const struct train_data *data
                                      .augmentation = settings->augmentation,
                                      .seed = settings->seed,
                                      .last_step = batches};
-    int64_t step = resattn_session_step(training->session);
+    int64_t step = resattn_session_step_count(training->session);
     if (!training->average)
         return 0;
-    if (resattn_average_swap(training->average))
+    if (resattn_ema_swap(training->average))
         return complain_library();
     /* A plain mean does not depend on the statistics before, which a run that was broken off may have left. */
     if (resattn_session_set_statistics(training->session, RESATTN_STATISTICS_MEAN)) {
@@ -49,12 +49,12 @@ int train_enter_average(struct training *training, const struct train_data *data
     int result = loader ? run(training, loader) : -1;
     loader_close(loader);
     if (resattn_session_set_statistics(training->session, RESATTN_STATISTICS_RUNNING) ||
-        resattn_session_set_step(training->session, step)) /* dropout goes on as if nothing had been in between */
+        resattn_session_set_step_count(training->session, step)) /* dropout goes on as if nothing had been in between */
         result = complain_library();
     return result && train_leave_average(training) ? -1 : result;
 }
 
 int train_leave_average(struct training *training)
 {
-    return training->average && resattn_average_swap(training->average) ? complain_library() : 0;
+    return training->average && resattn_ema_swap(training->average) ? complain_library() : 0;
 }

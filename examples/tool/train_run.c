@@ -64,12 +64,12 @@ static int freeze(struct run *run, int32_t frozen)
 /* Writes the network as it is for use: without the state of the training, and with nothing frozen. */
 static int save_result(struct run *run, const char *path)
 {
-    resattn_number_type type = (resattn_number_type)(run->settings->storage + RESATTN_NUMBER_F32);
+    resattn_dtype type = (resattn_dtype)(run->settings->storage + RESATTN_F32);
     if (freeze(run, 0))
         return -1;
     resattn_network_set_storage(run->network, type);
     int result = resattn_network_save(run->network, path, RESATTN_DEFAULT_LEVEL) ? complain_library() : 0;
-    resattn_network_set_storage(run->network, RESATTN_NUMBER_F32);
+    resattn_network_set_storage(run->network, RESATTN_F32);
     return freeze(run, 1) || result ? -1 : 0;
 }
 
@@ -77,7 +77,7 @@ static int save_result(struct run *run, const char *path)
 static int save_checkpoint(struct run *run)
 {
     train_log_flush(&run->log);
-    run->progress.session_step = (double)resattn_session_step(run->training.session);
+    run->progress.session_step = (double)resattn_session_step_count(run->training.session);
     run->progress.seconds = seconds_of(run);
     run->saved = seconds_now();
     int result = train_record(run->network, run->settings, &run->progress, &run->history);
@@ -249,7 +249,7 @@ static int restore(struct run *run)
     if (!run->settings->resume)
         return 0;
     if (resattn_checkpoint_restore(run->training.optimizer, run->training.average, run->settings->resume) ||
-        resattn_session_set_step(run->training.session, (int64_t)run->progress.session_step))
+        resattn_session_set_step_count(run->training.session, (int64_t)run->progress.session_step))
         return complain_library();
     return 0;
 }

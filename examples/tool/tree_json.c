@@ -72,7 +72,7 @@ static int print_layer(resattn_layer *layer, int depth)
 static void print_parameter(resattn_network *network, int32_t index)
 {
     resattn_tensor *values = resattn_network_parameter(network, index);
-    int trained = resattn_network_parameter_kind(network, index) == RESATTN_PARAMETER_TRAINED;
+    int trained = resattn_network_parameter_kind(network, index) == RESATTN_PARAMETER_TRAINABLE;
     fputs("\n {\"name\": ", stdout);
     json_text(stdout, resattn_network_parameter_name(network, index));
     fputs(", \"shape\": [", stdout);

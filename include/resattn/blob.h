@@ -21,9 +21,6 @@ typedef int32_t (*resattn_write_fn)(void *user, const void *bytes, size_t size);
 /* Gives up to `size` bytes; returns how many, 0 at the end, or a negative number for failure. */
 typedef int64_t (*resattn_read_fn)(void *user, void *bytes, size_t size);
 
-/* The compression level that most programs want. */
-#define RESATTN_DEFAULT_LEVEL 6
-
 /*
  * Saves a network, compressed at `level` (0: not at all, 9: most; from 7 on it takes ten times as long, for little). The same
  * network and level give the same bytes, for one version of zlib. To a file: written beside `path`, flushed to the disk and

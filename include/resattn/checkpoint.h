@@ -21,16 +21,16 @@ extern "C" {
  * here, but is remembered and restored.
  *
  * Not part of it are gradients (save after a step, not between micro-batches) and what belongs to the host: schedules, losses, the
- * context's seed, the step of a session (resattn_session_step()), which images come next. The network's texts are a place for
+ * context's seed, the step of a session (resattn_session_step_count()), which images come next. The network's texts are a place for
  * such things (resattn_network_set_text()).
  *
  * `level`, files and callbacks are as in resattn_network_save() and resattn_network_save_stream(). Errors: those, and
  * INVALID_ARGUMENT where the average is another network's, WRONG_STATE while its values are in the network (swap them back first).
  * Since 0.9.
  */
-RESATTN_API resattn_status resattn_checkpoint_save(resattn_optimizer *optimizer, const resattn_average *average,
+RESATTN_API resattn_status resattn_checkpoint_save(resattn_optimizer *optimizer, const resattn_ema *average,
                                                    const char *path, int32_t level);
-RESATTN_API resattn_status resattn_checkpoint_save_stream(resattn_optimizer *optimizer, const resattn_average *average,
+RESATTN_API resattn_status resattn_checkpoint_save_stream(resattn_optimizer *optimizer, const resattn_ema *average,
                                                           int32_t level, resattn_write_fn write, void *user);
 
 /*
@@ -41,9 +41,9 @@ RESATTN_API resattn_status resattn_checkpoint_save_stream(resattn_optimizer *opt
  * SHAPE_MISMATCH (a network with other parameters), NOT_FOUND (the blob holds no state of a training; or no average, and one was
  * given), WRONG_STATE (the average's values are in the network; the network is sealed), BUSY. Since 0.9.
  */
-RESATTN_API resattn_status resattn_checkpoint_restore(resattn_optimizer *optimizer, resattn_average *average,
+RESATTN_API resattn_status resattn_checkpoint_restore(resattn_optimizer *optimizer, resattn_ema *average,
                                                       const char *path);
-RESATTN_API resattn_status resattn_checkpoint_restore_stream(resattn_optimizer *optimizer, resattn_average *average,
+RESATTN_API resattn_status resattn_checkpoint_restore_stream(resattn_optimizer *optimizer, resattn_ema *average,
                                                              resattn_read_fn read, void *user);
 
 #if defined(__cplusplus) && !defined(RESATTN_FFI)

@@ -37,7 +37,10 @@
 extern "C" {
 #endif
 
-/* What a call can answer. The values never change; new ones may be added. */
+/*
+ * What a call can answer. In this and every other enum the values never change and new ones may be added: a program passes over
+ * what it does not know. Every enum is 32 bits wide.
+ */
 typedef enum resattn_status {
     RESATTN_OK = 0,
     RESATTN_OUT_OF_MEMORY = -1,    /* the context's allocator, or the system, gave nothing */
@@ -65,12 +68,25 @@ typedef struct resattn_session resattn_session;
 typedef struct resattn_cross_entropy resattn_cross_entropy;
 typedef struct resattn_optimizer resattn_optimizer;
 typedef struct resattn_schedule resattn_schedule;
-typedef struct resattn_average resattn_average;
+typedef struct resattn_ema resattn_ema;
 typedef struct resattn_mask_loss resattn_mask_loss;
 typedef struct resattn_model_config resattn_model_config;
 
-/* The version of the headers, as major * 10000 + minor * 100 + patch. Since 0.9. */
-#define RESATTN_VERSION 900
+/*
+ * The version of the headers, as major * 10000 + minor * 100 + patch. A program runs with every library of the same major number
+ * (while that is 0, the same minor number too) that is not older than its headers. Since 0.9.
+ */
+#define RESATTN_VERSION_MAJOR 0
+#define RESATTN_VERSION_MINOR 9
+#define RESATTN_VERSION_PATCH 0
+
+/* The compression level that most programs want (blob.h). */
+#ifdef RESATTN_FFI
+enum { RESATTN_VERSION = 900, RESATTN_DEFAULT_LEVEL = 6 }; /* for parsers of declarations, which know no macros */
+#else
+#define RESATTN_VERSION (RESATTN_VERSION_MAJOR * 10000 + RESATTN_VERSION_MINOR * 100 + RESATTN_VERSION_PATCH)
+#define RESATTN_DEFAULT_LEVEL 6
+#endif
 
 /* The version of the library that is running, in the same form. Any thread. Since 0.9. */
 RESATTN_API int32_t resattn_version(void);

@@ -11,9 +11,9 @@
  * constructors freely and check once.
  *
  *     resattn_layer *net = resattn_sequential_new(b, NULL);
- *     resattn_add(net, resattn_conv2d_new(b, "conv1", 64, 7, 2, 3));
- *     resattn_add(net, resattn_batch_norm_new(b, "bn1"));
- *     resattn_add(net, resattn_relu_new(b, NULL));
+ *     resattn_layer_add(net, resattn_conv2d_new(b, "conv1", 64, 7, 2, 3));
+ *     resattn_layer_add(net, resattn_batch_norm_new(b, "bn1"));
+ *     resattn_layer_add(net, resattn_relu_new(b, NULL));
  *
  * Names. A layer's path is the dotted chain of the names of its containers and its own; a container without a name adds
  * nothing. resattn_layer_set_path() gives a whole path instead. A leaf without a name is called after its kind and its number
@@ -141,7 +141,7 @@ RESATTN_API resattn_layer *resattn_channel_norm_new(resattn_builder *builder, co
 
 /* (x - mean) / sqrt(variance + epsilon) over each channel's map of each image (population variance); followed by a sigmoid it
  * is the paper's spatial attention. Attributes: epsilon (1e-5). */
-RESATTN_API resattn_layer *resattn_map_norm_new(resattn_builder *builder, const char *name);
+RESATTN_API resattn_layer *resattn_instance_norm_new(resattn_builder *builder, const char *name);
 
 /* x * factor. Attributes: factor. */
 RESATTN_API resattn_layer *resattn_scale_new(resattn_builder *builder, const char *name, double factor);
@@ -162,7 +162,7 @@ RESATTN_API resattn_layer *resattn_concat_new(resattn_builder *builder, const ch
 
 /* Appends a child to a sequential, sum or concat. Errors (also remembered by the container's builder): INVALID_ARGUMENT for
  * NULL or another kind of container, DUPLICATE for a layer that has a container, WRONG_STATE in a network. Since 0.9. */
-RESATTN_API resattn_status resattn_add(resattn_layer *container, resattn_layer *child);
+RESATTN_API resattn_status resattn_layer_add(resattn_layer *container, resattn_layer *child);
 
 /* branch(x) + shortcut(x); a shortcut of NULL is x itself (He et al., CVPR 2016). */
 RESATTN_API resattn_layer *resattn_residual_new(resattn_builder *builder, const char *name, resattn_layer *branch,
@@ -179,22 +179,24 @@ RESATTN_API resattn_layer *resattn_down_up_new(resattn_builder *builder, const c
  * the two outputs `name.trunk` and `name.mask`; without one they are `trunk` and `mask` of the container around it.
  */
 typedef enum resattn_learning {
+    RESATTN_LEARNING_NONE = 0,
     RESATTN_LEARNING_RESIDUAL = 1, /* (1 + M) * T */
     RESATTN_LEARNING_NAIVE = 2     /* M * T */
 } resattn_learning;
 
 typedef enum resattn_mask_activation {
-    RESATTN_MASK_MIXED = 1,   /* sigmoid */
-    RESATTN_MASK_CHANNEL = 2, /* resattn_channel_norm_new() */
-    RESATTN_MASK_SPATIAL = 3, /* resattn_map_norm_new(), then sigmoid */
-    RESATTN_MASK_NONE = 4     /* the mask branch as it is */
+    RESATTN_ACTIVATION_NONE = 0,
+    RESATTN_ACTIVATION_MIXED = 1,   /* sigmoid */
+    RESATTN_ACTIVATION_CHANNEL = 2, /* resattn_channel_norm_new() */
+    RESATTN_ACTIVATION_SPATIAL = 3, /* resattn_instance_norm_new(), then sigmoid */
+    RESATTN_ACTIVATION_IDENTITY = 4     /* the mask branch as it is */
 } resattn_mask_activation;
 
 /* Makes an attention module with residual learning and mixed activation. Trunk and mask must be set before it is used.
  * Borrowed, as the layers are. Since 0.9. */
 RESATTN_API resattn_attention *resattn_attention_new(resattn_builder *builder, const char *name);
 
-/* Sets a branch, once each. Errors as resattn_add(). Since 0.9. */
+/* Sets a branch, once each. Errors as resattn_layer_add(). Since 0.9. */
 RESATTN_API resattn_status resattn_attention_set_trunk(resattn_attention *attention, resattn_layer *trunk);
 RESATTN_API resattn_status resattn_attention_set_mask(resattn_attention *attention, resattn_layer *mask);
 
@@ -220,6 +222,7 @@ RESATTN_API const char *resattn_attention_trunk_name(const resattn_attention *at
  * Attributes. Every layer's settings, by name: integers (which stand for switches and enumerators too) and real numbers.
  */
 typedef enum resattn_attribute_type {
+    RESATTN_ATTRIBUTE_NONE = 0,
     RESATTN_ATTRIBUTE_INT = 1,
     RESATTN_ATTRIBUTE_REAL = 2
 } resattn_attribute_type;

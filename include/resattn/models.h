@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 /*
- * Builds a named network for images of 3 channels with `classes` outputs (logits: no softmax at the end). Returns the root,
+ * Builds a named network with `classes` outputs (logits: no softmax at the end). Returns the root,
  * borrowed from the builder, for resattn_network_new(); NULL: NOT_FOUND for an unknown name, INVALID_ARGUMENT, OUT_OF_MEMORY,
  * or the builder's earlier error. Since 0.9.
  */
@@ -30,8 +30,8 @@ RESATTN_API int32_t resattn_model_input_size(const char *name);
  * Those with names for their values, beside resattn_learning and resattn_mask_activation:
  */
 typedef enum resattn_mask_structure {
-    RESATTN_MASK_BOTTOM_UP_TOP_DOWN = 1, /* poolings, units, interpolations: the paper's */
-    RESATTN_MASK_LOCAL = 2 /* three units at full resolution, as wide as makes the cost most nearly the same */
+    RESATTN_STRUCTURE_BOTTOM_UP_TOP_DOWN = 1, /* poolings, units, interpolations: the paper's */
+    RESATTN_STRUCTURE_LOCAL = 2 /* three units at full resolution, as wide as makes the cost most nearly the same */
 } resattn_mask_structure;
 
 typedef enum resattn_up_sampling {
@@ -80,16 +80,16 @@ RESATTN_API void resattn_model_config_free(resattn_model_config *config);
 
 /* Sets or reads a setting. Errors: NOT_FOUND with the names that there are, INVALID_ARGUMENT for a value outside its range.
  * Since 0.9. */
-RESATTN_API resattn_status resattn_model_config_set_int(resattn_model_config *config, const char *setting, int32_t value);
+RESATTN_API resattn_status resattn_model_config_set_int(resattn_model_config *config, const char *setting, int64_t value);
 RESATTN_API resattn_status resattn_model_config_get_int(const resattn_model_config *config, const char *setting,
-                                                        int32_t *value);
+                                                        int64_t *value);
 
 /* The settings by number: how many, the name (static, NULL outside), and the smallest and largest value. Errors:
  * INVALID_ARGUMENT. Since 0.9. */
 RESATTN_API int32_t resattn_model_config_setting_count(const resattn_model_config *config);
 RESATTN_API const char *resattn_model_config_setting_name(const resattn_model_config *config, int32_t index);
 RESATTN_API resattn_status resattn_model_config_setting_range(const resattn_model_config *config, int32_t index,
-                                                              int32_t *smallest, int32_t *largest);
+                                                              int64_t *smallest, int64_t *largest);
 
 /*
  * Builds the network of the configuration, as resattn_model_new() does; the configuration can be changed and built again.

@@ -73,7 +73,8 @@ RESATTN_API resattn_attention *resattn_network_attention(const resattn_network *
  * its memory: filters are OIHW (IOHW for transposed convolution), matrices (out, in), the rest vectors.
  */
 typedef enum resattn_parameter_kind {
-    RESATTN_PARAMETER_TRAINED = 1,
+    RESATTN_PARAMETER_NONE = 0, /* what a getter answers where there is none, as in every enum with a NONE */
+    RESATTN_PARAMETER_TRAINABLE = 1,
     RESATTN_PARAMETER_STATISTIC = 2 /* running mean and variance: no gradient */
 } resattn_parameter_kind;
 
@@ -87,10 +88,10 @@ RESATTN_API int32_t resattn_network_find_parameter(const resattn_network *networ
 /* The values, and the gradient that the last backward pass left. Borrowed; NULL outside 0 .. count-1 (INVALID_ARGUMENT); the
  * gradient is NULL for a statistic (INVALID_ARGUMENT) and before the first training session is made (WRONG_STATE). Since 0.9. */
 RESATTN_API resattn_tensor *resattn_network_parameter(resattn_network *network, int32_t index);
-RESATTN_API resattn_tensor *resattn_network_gradient(resattn_network *network, int32_t index);
+RESATTN_API resattn_tensor *resattn_network_parameter_gradient(resattn_network *network, int32_t index);
 
 /* The number of trained values of all layers (0 for NULL). Since 0.9. */
-RESATTN_API int64_t resattn_network_trained_values(const resattn_network *network);
+RESATTN_API int64_t resattn_network_trainable_values(const resattn_network *network);
 
 /*
  * Tells the network that the host has changed parameters through resattn_tensor_data(): sessions made or refreshed from
@@ -108,7 +109,7 @@ RESATTN_API resattn_status resattn_network_touch(resattn_network *network);
  * SHAPE_MISMATCH, OUT_OF_MEMORY. Since 0.9. */
 RESATTN_API resattn_status resattn_network_set_classes(resattn_network *network, const char *const *names,
                                                        int32_t count);
-RESATTN_API const char *resattn_network_class(const resattn_network *network, int32_t index);
+RESATTN_API const char *resattn_network_class_name(const resattn_network *network, int32_t index);
 
 /* The size of image that the model was made for. Errors: INVALID_ARGUMENT (negative). Since 0.9. */
 RESATTN_API resattn_status resattn_network_set_input_size(resattn_network *network, int32_t height, int32_t width);
@@ -131,20 +132,14 @@ RESATTN_API resattn_status resattn_network_set_text(resattn_network *network, co
 RESATTN_API const char *resattn_network_text(const resattn_network *network, const char *key);
 RESATTN_API const char *resattn_network_text_key(const resattn_network *network, int32_t index);
 
-/* How numbers are stored. */
-typedef enum resattn_number_type {
-    RESATTN_NUMBER_F32 = 1,
-    RESATTN_NUMBER_F16 = 2, /* IEEE 754 binary16, rounded to nearest even, too large values become infinite */
-    RESATTN_NUMBER_BF16 = 3 /* the upper half of F32, rounded to nearest even */
-} resattn_number_type;
-
 /*
- * How later saves of the network store its trained parameters (blob.h); F32 at first, and as they were in the file after loading.
+ * How later saves of the network store its trained parameters (blob.h): RESATTN_F32 at first, RESATTN_F16 or RESATTN_BF16,
+ * and as they were in the file after loading.
  * Statistics are always F32. The network itself keeps computing with F32 and does not change: only what is loaded back is rounded.
  * Errors: INVALID_ARGUMENT. Since 0.9.
  */
-RESATTN_API resattn_status resattn_network_set_storage(resattn_network *network, resattn_number_type type);
-RESATTN_API resattn_number_type resattn_network_storage(const resattn_network *network);
+RESATTN_API resattn_status resattn_network_set_storage(resattn_network *network, resattn_dtype type);
+RESATTN_API resattn_dtype resattn_network_storage(const resattn_network *network);
 
 #if defined(__cplusplus) && !defined(RESATTN_FFI)
 }

@@ -39,8 +39,9 @@ RESATTN_API void resattn_plan_free(resattn_plan *plan);
  */
 RESATTN_API resattn_status resattn_plan_add_output(resattn_plan *plan, const char *name);
 
-/* Asks a training session for the gradient of its input too. Errors: INVALID_ARGUMENT, WRONG_STATE for inference. Since 0.9. */
-RESATTN_API resattn_status resattn_plan_want_input_gradient(resattn_plan *plan);
+/* Training: with 1 (0 at first) a session computes the gradient of its input too. Errors: INVALID_ARGUMENT, WRONG_STATE for
+ * inference. Since 0.9. */
+RESATTN_API resattn_status resattn_plan_set_input_gradient(resattn_plan *plan, int32_t on);
 
 /*
  * Training: with 1 (0 at first) a session takes less memory and more time. Forward keeps a few values only, and backward computes
@@ -54,7 +55,7 @@ RESATTN_API resattn_status resattn_plan_set_recomputation(resattn_plan *plan, in
 typedef enum resattn_convolution {
     RESATTN_CONVOLUTION_FASTEST = 1,     /* at first: Winograd's minimal filtering where it pays */
     RESATTN_CONVOLUTION_NO_WINOGRAD = 2, /* every product and sum of the definition */
-    RESATTN_CONVOLUTION_BLIS = 3         /* the plain path, which training takes */
+    RESATTN_CONVOLUTION_REFERENCE = 3         /* the plain path, which training takes */
 } resattn_convolution;
 
 /* Changes it. Errors: INVALID_ARGUMENT, WRONG_STATE for training. Since 0.9. */
@@ -62,10 +63,10 @@ RESATTN_API resattn_status resattn_plan_set_convolution(resattn_plan *plan, resa
 
 /* Bytes of work memory that a session of this plan allocates; -1 after an error. Beside it there are the network's parameters,
  * and for training as much again for their gradients, for inference for the copy that its sessions share. Since 0.9. */
-RESATTN_API int64_t resattn_plan_memory(resattn_plan *plan);
+RESATTN_API int64_t resattn_plan_memory(const resattn_plan *plan);
 
 /* Multiply-adds of convolutions and linear layers for the forward pass of one image; -1 after an error. Since 0.9. */
-RESATTN_API int64_t resattn_plan_multiply_adds(resattn_plan *plan);
+RESATTN_API int64_t resattn_plan_multiply_adds(const resattn_plan *plan);
 
 /*
  * What a layer of the network (resattn_network_root(), resattn_layer_child(), resattn_network_layer()) does with one image: the
@@ -73,16 +74,16 @@ RESATTN_API int64_t resattn_plan_multiply_adds(resattn_plan *plan);
  * multiply-adds with those of all layers inside it, -1 after an error. Errors: INVALID_ARGUMENT for NULL, NOT_FOUND for a layer that
  * is not the network's. Since 0.9.
  */
-RESATTN_API resattn_status resattn_plan_layer_size(resattn_plan *plan, const resattn_layer *layer, int32_t *height,
+RESATTN_API resattn_status resattn_plan_layer_size(const resattn_plan *plan, const resattn_layer *layer, int32_t *height,
                                                    int32_t *width);
-RESATTN_API int64_t resattn_plan_layer_multiply_adds(resattn_plan *plan, const resattn_layer *layer);
+RESATTN_API int64_t resattn_plan_layer_multiply_adds(const resattn_plan *plan, const resattn_layer *layer);
 
 /*
  * Makes a session. It holds a share of the network. An inference session takes a copy of the parameters as they are now, which
  * all sessions that see the same values share. Returns an owned session, or NULL: INVALID_ARGUMENT, TOO_LARGE, OUT_OF_MEMORY,
  * BUSY while the network is being trained, and for training also while it runs. Since 0.9.
  */
-RESATTN_API resattn_session *resattn_session_new(resattn_plan *plan);
+RESATTN_API resattn_session *resattn_session_new(const resattn_plan *plan);
 
 /* Frees the session. Its outputs end with it. Since 0.9. */
 RESATTN_API void resattn_session_free(resattn_session *session);
@@ -110,11 +111,11 @@ RESATTN_API const resattn_tensor *resattn_session_output(resattn_session *sessio
  * (a sequential and its last layer) are one output here.
  * Errors: INVALID_ARGUMENT, NOT_FOUND, SHAPE_MISMATCH, WRONG_STATE before forward or in inference. Since 0.9.
  */
-RESATTN_API resattn_status resattn_session_set_gradient(resattn_session *session, const char *name,
+RESATTN_API resattn_status resattn_session_set_output_gradient(resattn_session *session, const char *name,
                                                         const resattn_tensor *gradient);
 
 /*
- * Training: computes all parameters' gradients (resattn_network_gradient()) from the gradients of the outputs, once for each
+ * Training: computes all parameters' gradients (resattn_network_parameter_gradient()) from the gradients of the outputs, once for each
  * forward pass. They replace the ones before, or are added to them where resattn_session_set_accumulate() says so.
  * Errors: INVALID_ARGUMENT, WRONG_STATE (before forward, twice, no gradient given, inference), BUSY. Since 0.9.
  */
@@ -142,8 +143,8 @@ RESATTN_API resattn_status resattn_session_set_statistics(resattn_session *sessi
  * drawn. It may be set at any time, between forward and backward too: backward belongs to the forward pass that was done.
  * Errors: INVALID_ARGUMENT (a step outside 0 to 2^53), WRONG_STATE in inference. Since 0.9.
  */
-RESATTN_API int64_t resattn_session_step(const resattn_session *session);
-RESATTN_API resattn_status resattn_session_set_step(resattn_session *session, int64_t step);
+RESATTN_API int64_t resattn_session_step_count(const resattn_session *session);
+RESATTN_API resattn_status resattn_session_set_step_count(resattn_session *session, int64_t step);
 
 /* Training: the gradient with respect to the input after backward, where the plan wants it. Borrowed, valid until the next
  * run; NULL and WRONG_STATE otherwise. Since 0.9. */

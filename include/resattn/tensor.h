@@ -15,9 +15,13 @@
 extern "C" {
 #endif
 
+/* The type of a number. In memory tensors are F32 or U8, in files numbers are F32, F16 or BF16. */
 typedef enum resattn_dtype {
+    RESATTN_DTYPE_NONE = 0, /* what a getter answers where there is none */
     RESATTN_F32 = 1,
-    RESATTN_U8 = 2 /* only as the input of a session: it becomes (value / 255 - mean) / deviation */
+    RESATTN_F16 = 2,  /* IEEE 754 binary16, rounded to nearest even, too large values become infinite */
+    RESATTN_BF16 = 3, /* the upper half of F32, rounded to nearest even */
+    RESATTN_U8 = 4    /* only as the input of a session: it becomes (value / 255 - mean) / deviation */
 } resattn_dtype;
 
 /* How the elements of a contiguous buffer follow each other. */

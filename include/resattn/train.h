@@ -55,7 +55,7 @@ RESATTN_API resattn_status resattn_mask_loss_get_real(const resattn_mask_loss *l
  * `image_weights` (n, finite, at least 0; NULL: all 1): an image with weight 0 has no target, and what `targets` has in
  * its place is not looked at. *value (may be NULL) is the loss's weight times the weighted mean over the images; 0 where
  * all weights are 0. In a training session the gradient of that is added to what the output has been given since the forward
- * pass (nothing counts as zeros), by another mask loss, say: losses add up. resattn_session_set_gradient() afterwards replaces the sum.
+ * pass (nothing counts as zeros), by another mask loss, say: losses add up. resattn_session_set_output_gradient() afterwards replaces the sum.
  * One backward pass serves masks and class loss. The result does not depend on the number of threads. An error changes nothing.
  *
  * Errors: INVALID_ARGUMENT (a target that is not finite or, but for RESATTN_MASK_LOSS_SQUARED, outside 0 to 1; an image weight),
@@ -134,7 +134,7 @@ RESATTN_API resattn_status resattn_optimizer_get_real(const resattn_optimizer *o
  * its batch norms too. Errors: INVALID_ARGUMENT; NOT_FOUND: another attribute, or a path with no trained parameter. Since
  * 0.9.
  */
-RESATTN_API resattn_status resattn_optimizer_set_path(resattn_optimizer *optimizer, const char *path,
+RESATTN_API resattn_status resattn_optimizer_set_factor(resattn_optimizer *optimizer, const char *path,
                                                       const char *attribute, double factor);
 
 /*
@@ -147,14 +147,14 @@ RESATTN_API resattn_status resattn_optimizer_freeze(resattn_optimizer *optimizer
 
 /*
  * Changes all parameters by their gradients. Where clip_norm is not 0, the gradients are scaled together so that their L2 norm is
- * at most clip_norm (Pascanu et al., ICML 2013); what resattn_network_gradient() shows stays as backward left it. The norm is
+ * at most clip_norm (Pascanu et al., ICML 2013); what resattn_network_parameter_gradient() shows stays as backward left it. The norm is
  * accumulated in double and in a fixed order: the same for any number of threads. Errors: INVALID_ARGUMENT, WRONG_STATE before
  * the first backward pass, BUSY. Since 0.9.
  */
 RESATTN_API resattn_status resattn_optimizer_step(resattn_optimizer *optimizer);
 
 /*
- * The L2 norm of the gradients of all trained parameters that are not frozen (resattn_optimizer_set_path()) at the last step,
+ * The L2 norm of the gradients of all trained parameters that are not frozen (resattn_optimizer_set_factor()) at the last step,
  * before clipping; NaN for NULL and before the first step.
  * A step does not stop at gradients that are not finite, and this tells afterwards: one NaN makes the norm NaN and one infinite
  * number makes it infinite. Without clipping only their own weights become NaN; with it, a norm of NaN scales, and so makes NaN of,
@@ -169,14 +169,14 @@ RESATTN_API double resattn_optimizer_gradient_norm(const resattn_optimizer *opti
  * owned average, or NULL: INVALID_ARGUMENT, WRONG_STATE (the network is sealed), BUSY (a training call is under way),
  * OUT_OF_MEMORY. Since 0.9.
  */
-RESATTN_API resattn_average *resattn_average_new(resattn_network *network, double decay);
+RESATTN_API resattn_ema *resattn_ema_new(resattn_network *network, double decay);
 
 /* Frees the average. The network keeps the values that it has, swapped or not. Since 0.9. */
-RESATTN_API void resattn_average_free(resattn_average *average);
+RESATTN_API void resattn_ema_free(resattn_ema *average);
 
 /* To be called after a step. Errors: INVALID_ARGUMENT, WRONG_STATE (the average's values are in the network; the network is
  * sealed), BUSY (a training call is under way). Since 0.9. */
-RESATTN_API resattn_status resattn_average_update(resattn_average *average);
+RESATTN_API resattn_status resattn_ema_update(resattn_ema *average);
 
 /*
  * Exchanges the average's values and the network's, statistics too; once more, and both are as before. In between the network can
@@ -188,7 +188,7 @@ RESATTN_API resattn_status resattn_average_update(resattn_average *average);
  * The estimate goes with the average when it is swapped back, until the next update copies the network's again.
  * Errors: INVALID_ARGUMENT; WRONG_STATE (the network is sealed); BUSY while anything runs on the network. Since 0.9.
  */
-RESATTN_API resattn_status resattn_average_swap(resattn_average *average);
+RESATTN_API resattn_status resattn_ema_swap(resattn_ema *average);
 
 /*
  * Schedules: the learning rate as a function of the number of steps done. Owned; NULL: INVALID_ARGUMENT, OUT_OF_MEMORY.

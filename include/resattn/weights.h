@@ -24,6 +24,7 @@ typedef enum resattn_weights_flag {
 
 /* What differed between a file and a network. */
 typedef enum resattn_weights_problem {
+    RESATTN_WEIGHTS_NONE = 0,
     RESATTN_WEIGHTS_MISSING = 1,    /* a parameter that the file does not have */
     RESATTN_WEIGHTS_UNEXPECTED = 2, /* a tensor that the network does not have */
     RESATTN_WEIGHTS_WRONG_SHAPE = 3
@@ -48,7 +49,7 @@ RESATTN_API resattn_status resattn_network_load_weights(resattn_network *network
  * header of more than 100 MB), UNSUPPORTED. Since 0.9.
  */
 RESATTN_API resattn_status resattn_network_save_weights(resattn_network *network, const char *path,
-                                                        resattn_number_type type);
+                                                        resattn_dtype type);
 
 /* How many differences, and of each: what it is, the name, and a sentence. NULL or 0 outside; borrowed from the report. Since 0.9. */
 RESATTN_API int32_t resattn_weights_report_count(const resattn_weights_report *report);

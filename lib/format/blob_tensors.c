@@ -30,7 +30,7 @@ bool ra_tensor_head_read(ra_reader *reader, ra_tensor_head *head)
     head->name = ra_read_text(reader, RA_TENSOR_MAX_NAME);
     if (!head->name)
         return false;
-    if (number >= RESATTN_NUMBER_F32 && number <= RESATTN_NUMBER_BF16 && encoding == RA_BLOB_PLANES && reserved == 0)
+    if (number >= RESATTN_F32 && number <= RESATTN_BF16 && encoding == RA_BLOB_PLANES && reserved == 0)
         return true;
     ra_fail(RESATTN_UNSUPPORTED, "tensor %s: element type %u, encoding %u.%u: made by a later version?", head->name,
             (unsigned)number, (unsigned)encoding, (unsigned)reserved);
@@ -56,9 +56,9 @@ static ra_slot *find_slot(ra_tensor_loader *l, const char *name, int32_t type)
     ra_slot *found = &l->slots[index];
     if (found->filled)
         return ra_fail_null(RESATTN_BAD_FORMAT, "damaged: tensor %s twice", name);
-    if (!found->param->trained && type != RESATTN_NUMBER_F32)
+    if (!found->param->trained && type != RESATTN_F32)
         return ra_fail_null(RESATTN_BAD_FORMAT, "tensor %s: element type %d, expected %d as it is a statistic", name,
-                            (int)type, RESATTN_NUMBER_F32);
+                            (int)type, RESATTN_F32);
     return found;
 }
 
@@ -295,7 +295,7 @@ bool ra_tensors_finish(ra_tensor_loader *l)
         }
     }
     if (l->storage > 0)
-        l->network->storage = (resattn_number_type)l->storage;
+        l->network->storage = (resattn_dtype)l->storage;
     return true;
 }
 

@@ -147,7 +147,7 @@ static bool write_tensors(ra_writer *w)
         stored[i] = (ra_stored){.chunk = "TENS",
                                 .param = param,
                                 .values = param->value,
-                                .type = exact ? RESATTN_NUMBER_F32 : (int32_t)network->storage,
+                                .type = exact ? RESATTN_F32 : (int32_t)network->storage,
                                 .state = -1};
     }
     bool ok = ra_write_stored(w, stored, network->param_count);

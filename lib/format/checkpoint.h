@@ -19,6 +19,6 @@
 
 /* Whether optimizer and average (which may be NULL) can be saved or restored together; false with the error recorded.
  */
-bool ra_checkpoint_check(const resattn_optimizer *optimizer, const resattn_average *average, const char *what);
+bool ra_checkpoint_check(const resattn_optimizer *optimizer, const resattn_ema *average, const char *what);
 
 #endif

@@ -16,9 +16,9 @@ typedef struct restorer {
     ra_source *source;
     resattn_network *network;
     resattn_optimizer *optimizer;
-    resattn_average *average; /* may be NULL */
+    resattn_ema *average; /* may be NULL */
     bool has_state, has_average, done;
-    resattn_number_type storage;
+    resattn_dtype storage;
     double settings[RA_MAX_SETTINGS];
     double norm, decay;
     ra_own *owns;   /* of each parameter */
@@ -149,7 +149,7 @@ static bool read_state(restorer *r, ra_reader *reader)
                 wanted);
         return false;
     }
-    r->storage = (resattn_number_type)ra_read_u8(reader);
+    r->storage = (resattn_dtype)ra_read_u8(reader);
     if (!reader->failed && !ra_number_type_is_known(r->storage)) {
         ra_fail(RESATTN_BAD_FORMAT, "damaged: %s", resattn_last_error());
         return false;
@@ -171,9 +171,9 @@ static float **find_place(restorer *r, const ra_tensor_head *head, int32_t state
                             "the checkpoint is of a network with the parameter %s, this one has none", head->name);
     if (!ra_tensor_head_fits(head, r->network->params[index]))
         return ra_fail_null(RESATTN_SHAPE_MISMATCH, "%s", resattn_last_error());
-    if (head->type != RESATTN_NUMBER_F32)
+    if (head->type != RESATTN_F32)
         return ra_fail_null(RESATTN_BAD_FORMAT, "damaged: the state of %s has the element type %d, expected %d",
-                            head->name, (int)head->type, RESATTN_NUMBER_F32);
+                            head->name, (int)head->type, RESATTN_F32);
     float **place = &values_of(r, state)[index];
     if (*place)
         return ra_fail_null(RESATTN_BAD_FORMAT, "damaged: %s of %s twice", averages ? "the average" : "a state",
@@ -199,7 +199,7 @@ static bool unpack(restorer *r, ra_chunk *c, const ra_param *param, float *value
 {
     resattn_tensor tensor;
     ra_tensor_embed(&tensor, param->rank, param->shape, RESATTN_CHANNELS_LAST, values);
-    bool ok = ra_unpack_begin(r->unpacker, &tensor, RESATTN_NUMBER_F32);
+    bool ok = ra_unpack_begin(r->unpacker, &tensor, RESATTN_F32);
     while (ok && c->left > 0) {
         size_t size = ra_chunk_look(r->source, c);
         if (size == 0)
@@ -379,7 +379,7 @@ static void end(restorer *r)
     ra_source_close(r->source);
 }
 
-static resattn_status restore(resattn_optimizer *optimizer, resattn_average *average, ra_source *source)
+static resattn_status restore(resattn_optimizer *optimizer, resattn_ema *average, ra_source *source)
 {
     resattn_network *network = optimizer->network;
     if (!ra_network_read(network, "restoring from a checkpoint"))
@@ -397,7 +397,7 @@ static resattn_status restore(resattn_optimizer *optimizer, resattn_average *ave
     return ok ? RESATTN_OK : resattn_last_status();
 }
 
-resattn_status resattn_checkpoint_restore(resattn_optimizer *optimizer, resattn_average *average, const char *path)
+resattn_status resattn_checkpoint_restore(resattn_optimizer *optimizer, resattn_ema *average, const char *path)
 {
     if (!ra_checkpoint_check(optimizer, average, "restore"))
         return resattn_last_status();
@@ -412,7 +412,7 @@ resattn_status resattn_checkpoint_restore(resattn_optimizer *optimizer, resattn_
     return status == RESATTN_OK ? RESATTN_OK : ra_fail_within(path);
 }
 
-resattn_status resattn_checkpoint_restore_stream(resattn_optimizer *optimizer, resattn_average *average,
+resattn_status resattn_checkpoint_restore_stream(resattn_optimizer *optimizer, resattn_ema *average,
                                                  resattn_read_fn read, void *user)
 {
     if (!ra_checkpoint_check(optimizer, average, "restore"))

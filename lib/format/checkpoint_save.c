@@ -7,10 +7,10 @@
 
 typedef struct training {
     const resattn_optimizer *optimizer;
-    const resattn_average *average; /* may be NULL */
+    const resattn_ema *average; /* may be NULL */
 } training;
 
-bool ra_checkpoint_check(const resattn_optimizer *optimizer, const resattn_average *average, const char *what)
+bool ra_checkpoint_check(const resattn_optimizer *optimizer, const resattn_ema *average, const char *what)
 {
     if (!optimizer)
         ra_fail(RESATTN_INVALID_ARGUMENT, "%s: the optimizer is NULL", what);
@@ -66,8 +66,7 @@ static ra_stored *list(ra_stored *stored, const resattn_network *network, bool s
         const ra_param *param = network->params[i];
         if (!param->trained && !statistics)
             continue;
-        *stored++ =
-            (ra_stored){.chunk = chunk, .param = param, .values = values, .type = RESATTN_NUMBER_F32, .state = state};
+        *stored++ = (ra_stored){.chunk = chunk, .param = param, .values = values, .type = RESATTN_F32, .state = state};
         values += param->elements;
     }
     return stored;
@@ -112,7 +111,7 @@ static resattn_status save(const training *t, int32_t level, const char *path, r
     return status;
 }
 
-resattn_status resattn_checkpoint_save(resattn_optimizer *optimizer, const resattn_average *average, const char *path,
+resattn_status resattn_checkpoint_save(resattn_optimizer *optimizer, const resattn_ema *average, const char *path,
                                        int32_t level)
 {
     const training t = {optimizer, average};
@@ -123,8 +122,8 @@ resattn_status resattn_checkpoint_save(resattn_optimizer *optimizer, const resat
     return save(&t, level, path, NULL, NULL);
 }
 
-resattn_status resattn_checkpoint_save_stream(resattn_optimizer *optimizer, const resattn_average *average,
-                                              int32_t level, resattn_write_fn write, void *user)
+resattn_status resattn_checkpoint_save_stream(resattn_optimizer *optimizer, const resattn_ema *average, int32_t level,
+                                              resattn_write_fn write, void *user)
 {
     const training t = {optimizer, average};
     if (!ra_checkpoint_check(optimizer, average, "checkpoint"))

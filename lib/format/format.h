@@ -136,7 +136,7 @@ resattn_status ra_file_replace(resattn_context *context, const char *path, ra_pr
 
 /* ---- types of numbers (numbers.c) ---- */
 
-/* A resattn_number_type, whose values are also the blob's element types, or this one, which is only read. */
+/* A resattn_dtype, whose values are also the blob's element types, or this one, which is only read. */
 enum { RA_NUMBER_F64 = 4 };
 
 /* Bytes of a number. */

@@ -8,7 +8,7 @@
 
 size_t ra_number_size(int32_t type)
 {
-    return type == RA_NUMBER_F64 ? 8 : type == RESATTN_NUMBER_F32 ? 4 : 2;
+    return type == RA_NUMBER_F64 ? 8 : type == RESATTN_F32 ? 4 : 2;
 }
 
 /* ---- little-endian ---- */
@@ -102,11 +102,11 @@ static inline uint32_t f32_of_f16(uint32_t half)
 void ra_numbers_widen(int32_t type, const unsigned char *bytes, int64_t count, uint32_t *bits)
 {
     switch (type) {
-    case RESATTN_NUMBER_F16:
+    case RESATTN_F16:
         for (int64_t i = 0; i < count; i++)
             bits[i] = f32_of_f16(load_u16(bytes + 2 * i));
         break;
-    case RESATTN_NUMBER_BF16:
+    case RESATTN_BF16:
         for (int64_t i = 0; i < count; i++)
             bits[i] = load_u16(bytes + 2 * i) << 16;
         break;
@@ -126,11 +126,11 @@ void ra_numbers_widen(int32_t type, const unsigned char *bytes, int64_t count, u
 void ra_numbers_narrow(int32_t type, const uint32_t *bits, int64_t count, unsigned char *bytes)
 {
     switch (type) {
-    case RESATTN_NUMBER_F16:
+    case RESATTN_F16:
         for (int64_t i = 0; i < count; i++)
             store_u16(bytes + 2 * i, f16_of_f32(bits[i]));
         break;
-    case RESATTN_NUMBER_BF16:
+    case RESATTN_BF16:
         for (int64_t i = 0; i < count; i++)
             store_u16(bytes + 2 * i, bf16_of_f32(bits[i]));
         break;

@@ -58,6 +58,6 @@ resattn_status ra_report_fail(const resattn_weights_report *report);
 resattn_status ra_safetensors_load(resattn_network *network, const char *path, const char *prefix, int32_t flags,
                                    resattn_weights_report **report);
 /* With the network shared. */
-resattn_status ra_safetensors_save(resattn_network *network, const char *path, resattn_number_type type);
+resattn_status ra_safetensors_save(resattn_network *network, const char *path, resattn_dtype type);
 
 #endif

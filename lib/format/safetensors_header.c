@@ -20,9 +20,9 @@ static const struct dtype {
     int32_t type;
     bool integer;
 } dtypes[] = {
-    {"F32", 32, RESATTN_NUMBER_F32, false},
-    {"F16", 16, RESATTN_NUMBER_F16, false},
-    {"BF16", 16, RESATTN_NUMBER_BF16, false},
+    {"F32", 32, RESATTN_F32, false},
+    {"F16", 16, RESATTN_F16, false},
+    {"BF16", 16, RESATTN_BF16, false},
     {"F64", 64, RA_NUMBER_F64, false},
     {"BOOL", 8, 0, false},
     {"U8", 8, 0, true},

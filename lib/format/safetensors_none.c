@@ -20,7 +20,7 @@ resattn_status ra_safetensors_load(resattn_network *network, const char *path, c
     return refuse();
 }
 
-resattn_status ra_safetensors_save(resattn_network *network, const char *path, resattn_number_type type)
+resattn_status ra_safetensors_save(resattn_network *network, const char *path, resattn_dtype type)
 {
     (void)network;
     (void)path;

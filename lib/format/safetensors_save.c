@@ -20,7 +20,7 @@ typedef struct writer {
 /* Half precision would do to a variance what it does to no weight: make it infinite. */
 static int32_t type_of(const writer *w, const ra_param *param)
 {
-    return param->trained ? w->type : RESATTN_NUMBER_F32;
+    return param->trained ? w->type : RESATTN_F32;
 }
 
 static size_t size_of(const writer *w, const ra_param *param)
@@ -150,7 +150,7 @@ static resattn_status write_file(void *user, int *descriptor)
     return RESATTN_OK;
 }
 
-resattn_status ra_safetensors_save(resattn_network *network, const char *path, resattn_number_type type)
+resattn_status ra_safetensors_save(resattn_network *network, const char *path, resattn_dtype type)
 {
     resattn_context *context = network->context;
     writer w = {.network = network, .type = (int32_t)type, .header = {.context = context}};

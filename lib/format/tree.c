@@ -186,7 +186,7 @@ bool ra_tree_least_rest(const resattn_layer *root, size_t *bytes)
             const ra_param *param = &layer->params[i];
             size_t head = RA_CHUNK_HEAD_SIZE + RA_CHUNK_TENSOR_FIXED + 8 * (size_t)param->rank + strlen(param->suffix) +
                           1 + RA_CHUNK_CRC_SIZE;
-            uint64_t size = ra_number_size(param->trained ? RESATTN_NUMBER_F16 : RESATTN_NUMBER_F32);
+            uint64_t size = ra_number_size(param->trained ? RESATTN_F16 : RESATTN_F32);
             uint64_t packed = (uint64_t)param->elements * size / RA_INFLATE_MOST;
             if (packed > SIZE_MAX || !ra_add_size(*bytes, head, bytes) || !ra_add_size(*bytes, (size_t)packed, bytes)) {
                 ra_fail(RESATTN_TOO_LARGE, "%s: %s has %lld elements", ra_layer_label(layer), param->suffix,

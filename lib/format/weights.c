@@ -26,7 +26,7 @@ resattn_status resattn_network_load_weights(resattn_network *network, const char
     return status == RESATTN_OK ? RESATTN_OK : ra_fail_within(path);
 }
 
-resattn_status resattn_network_save_weights(resattn_network *network, const char *path, resattn_number_type type)
+resattn_status resattn_network_save_weights(resattn_network *network, const char *path, resattn_dtype type)
 {
     if (!network || !path)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "save weights: the %s is NULL", network ? "path" : "network");

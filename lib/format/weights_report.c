@@ -121,7 +121,7 @@ static const difference *at(const resattn_weights_report *report, int32_t index)
 resattn_weights_problem resattn_weights_report_problem(const resattn_weights_report *report, int32_t index)
 {
     const difference *found = at(report, index);
-    return found ? found->problem : (resattn_weights_problem)0;
+    return found ? found->problem : RESATTN_WEIGHTS_NONE;
 }
 
 const char *resattn_weights_report_name(const resattn_weights_report *report, int32_t index)

@@ -9,7 +9,7 @@ enum { LEARNING, ACTIVATION };
 
 static const ra_attribute attributes[] = {
     RA_INT("learning", RESATTN_LEARNING_RESIDUAL, RESATTN_LEARNING_RESIDUAL, RESATTN_LEARNING_NAIVE),
-    RA_INT("activation", RESATTN_MASK_MIXED, RESATTN_MASK_MIXED, RESATTN_MASK_NONE),
+    RA_INT("activation", RESATTN_ACTIVATION_MIXED, RESATTN_ACTIVATION_MIXED, RESATTN_ACTIVATION_IDENTITY),
 };
 
 /* ---- the operation: inputs are the trunk and the mask, which may have one channel for all ---- */
@@ -96,7 +96,7 @@ static bool infer(resattn_layer *layer)
 /* Activations have no attributes that a module could set: they take these layers' defaults. */
 static const resattn_layer sigmoid = {.kind = &ra_kind_sigmoid};
 static const resattn_layer channel_norm = {.kind = &ra_kind_channel_norm, .attributes = {{.r = 1e-12}}};
-static const resattn_layer map_norm = {.kind = &ra_kind_map_norm, .attributes = {{.r = 1e-5}}};
+static const resattn_layer instance_norm = {.kind = &ra_kind_instance_norm, .attributes = {{.r = 1e-5}}};
 
 static int32_t activate(ra_lowering *lowering, const resattn_layer *activation, int32_t value)
 {
@@ -107,12 +107,12 @@ static int32_t lower_mask(ra_lowering *lowering, const resattn_layer *layer, int
 {
     int32_t mask = lowering->layer(lowering, layer->children[1], input, NULL);
     switch (ra_int(layer, ACTIVATION)) {
-    case RESATTN_MASK_MIXED:
+    case RESATTN_ACTIVATION_MIXED:
         return activate(lowering, &sigmoid, mask);
-    case RESATTN_MASK_CHANNEL:
+    case RESATTN_ACTIVATION_CHANNEL:
         return activate(lowering, &channel_norm, mask);
-    case RESATTN_MASK_SPATIAL:
-        return activate(lowering, &sigmoid, activate(lowering, &map_norm, mask));
+    case RESATTN_ACTIVATION_SPATIAL:
+        return activate(lowering, &sigmoid, activate(lowering, &instance_norm, mask));
     default:
         return mask;
     }
@@ -196,12 +196,12 @@ resattn_status resattn_attention_set_activation(resattn_attention *attention, re
 
 resattn_learning resattn_attention_learning(const resattn_attention *attention)
 {
-    return attention ? (resattn_learning)ra_int(&attention->layer, LEARNING) : (resattn_learning)0;
+    return attention ? (resattn_learning)ra_int(&attention->layer, LEARNING) : RESATTN_LEARNING_NONE;
 }
 
 resattn_mask_activation resattn_attention_activation(const resattn_attention *attention)
 {
-    return attention ? (resattn_mask_activation)ra_int(&attention->layer, ACTIVATION) : (resattn_mask_activation)0;
+    return attention ? (resattn_mask_activation)ra_int(&attention->layer, ACTIVATION) : RESATTN_ACTIVATION_NONE;
 }
 
 const char *resattn_attention_mask_name(const resattn_attention *attention)

@@ -158,7 +158,7 @@ const char *resattn_layer_attribute_name(const resattn_layer *layer, int32_t ind
 resattn_attribute_type resattn_layer_attribute_type(const resattn_layer *layer, int32_t index)
 {
     const ra_attribute *attribute = attribute_at(layer, index);
-    return attribute ? attribute->type : (resattn_attribute_type)0;
+    return attribute ? attribute->type : RESATTN_ATTRIBUTE_NONE;
 }
 
 resattn_status resattn_layer_attribute_range(const resattn_layer *layer, int32_t index, double *smallest,

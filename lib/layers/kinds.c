@@ -28,7 +28,7 @@ static const ra_layer_kind *const kinds[] = {
     &ra_kind_dropout,
     &ra_kind_subsample,
     &ra_kind_channel_norm,
-    &ra_kind_map_norm,
+    &ra_kind_instance_norm,
     &ra_kind_scale,
 };
 

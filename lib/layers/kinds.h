@@ -15,7 +15,7 @@ extern const ra_layer_kind ra_kind_conv2d, ra_kind_conv_transpose2d, ra_kind_lin
 extern const ra_layer_kind ra_kind_batch_norm, ra_kind_relu, ra_kind_sigmoid, ra_kind_softmax, ra_kind_scale,
     ra_kind_dropout, ra_kind_identity;
 extern const ra_layer_kind ra_kind_max_pool, ra_kind_average_pool, ra_kind_global_average_pool, ra_kind_bilinear_resize,
-    ra_kind_subsample, ra_kind_channel_norm, ra_kind_map_norm;
+    ra_kind_subsample, ra_kind_channel_norm, ra_kind_instance_norm;
 
 /* Lowers all children for the same input; their values go to `values`. False after an error. */
 static inline bool ra_lower_children(ra_lowering *lowering, const resattn_layer *layer, int32_t input, int32_t *values)

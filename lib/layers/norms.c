@@ -229,20 +229,20 @@ static void map_backward(const ra_op *op, const ra_run *run)
         over_blocks(op, run, map_gradient_blocks);
 }
 
-static const ra_op_kind map_norm_op = {.name = "map_norm",
-                                       .flags = RA_IN_PLACE_BACKWARD | RA_READS_INPUTS,
-                                       .shape = op_shape,
-                                       .saved = map_saved,
-                                       .forward = map_forward,
-                                       .backward = map_backward};
+static const ra_op_kind instance_norm_op = {.name = "instance_norm",
+                                            .flags = RA_IN_PLACE_BACKWARD | RA_READS_INPUTS,
+                                            .shape = op_shape,
+                                            .saved = map_saved,
+                                            .forward = map_forward,
+                                            .backward = map_backward};
 
-const ra_layer_kind ra_kind_map_norm = {.name = "map_norm",
-                                        .attributes = map_attributes,
-                                        .attribute_count = RA_COUNT(map_attributes),
-                                        .infer = infer,
-                                        .op = &map_norm_op};
+const ra_layer_kind ra_kind_instance_norm = {.name = "instance_norm",
+                                             .attributes = map_attributes,
+                                             .attribute_count = RA_COUNT(map_attributes),
+                                             .infer = infer,
+                                             .op = &instance_norm_op};
 
-resattn_layer *resattn_map_norm_new(resattn_builder *builder, const char *name)
+resattn_layer *resattn_instance_norm_new(resattn_builder *builder, const char *name)
 {
-    return ra_layer_new(builder, &ra_kind_map_norm, name);
+    return ra_layer_new(builder, &ra_kind_instance_norm, name);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Sequential: the children one after the other. Also resattn_add(), which the open containers share.
+ * Sequential: the children one after the other. Also resattn_layer_add(), which the open containers share.
  */
 #include "layers/kinds.h"
 
@@ -31,13 +31,13 @@ resattn_layer *resattn_sequential_new(resattn_builder *builder, const char *name
     return ra_layer_new(builder, &ra_kind_sequential, name);
 }
 
-resattn_status resattn_add(resattn_layer *container, resattn_layer *child)
+resattn_status resattn_layer_add(resattn_layer *container, resattn_layer *child)
 {
     if (!container)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "add: the container is NULL");
     if (container->kind->max_children != INT32_MAX) {
-        ra_fail(RESATTN_INVALID_ARGUMENT, "%s: a %s takes no children by resattn_add()", ra_layer_label(container),
-                container->kind->name);
+        ra_fail(RESATTN_INVALID_ARGUMENT, "%s: a %s takes no children by resattn_layer_add()",
+                ra_layer_label(container), container->kind->name);
         return ra_builder_remember(container->builder);
     }
     return ra_layer_adopt(container, child);

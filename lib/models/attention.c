@@ -106,7 +106,7 @@ static bool is_sound(resattn_builder *builder, const ra_model *model, const ra_d
                             design->unit == RESATTN_UNIT_RESNEXT ? "ResNeXt" : "Inception");
             return false;
         }
-    if (design->mask == RESATTN_MASK_LOCAL && design->up_sampling != RESATTN_UP_BILINEAR) {
+    if (design->mask == RESATTN_STRUCTURE_LOCAL && design->up_sampling != RESATTN_UP_BILINEAR) {
         ra_model_refuse(builder, RESATTN_INVALID_ARGUMENT,
                         "%s: up_sampling is %d (transposed convolution), expected %d: a local mask has no up-sampling",
                         model->name, (int)design->up_sampling, RESATTN_UP_BILINEAR);
@@ -129,8 +129,8 @@ static resattn_layer *build(resattn_builder *builder, const ra_model *model, con
         extend_last_stage(&network, &design);
     if (!ra_unit_kind_of(&design)->post_activation)
         ra_extend_norm_relu(&network);
-    resattn_add(network.layers, resattn_global_average_pool_new(builder, "ave_pool"));
-    resattn_add(network.layers, resattn_linear_new(builder, "classifier", classes));
+    resattn_layer_add(network.layers, resattn_global_average_pool_new(builder, "ave_pool"));
+    resattn_layer_add(network.layers, resattn_linear_new(builder, "classifier", classes));
     return network.layers;
 }
 
@@ -138,8 +138,8 @@ static resattn_layer *build(resattn_builder *builder, const ra_model *model, con
 
 static const ra_setting settings_table[] = {
     {"learning", RESATTN_LEARNING_RESIDUAL, RESATTN_LEARNING_NAIVE},
-    {"activation", RESATTN_MASK_MIXED, RESATTN_MASK_SPATIAL},
-    {"mask", RESATTN_MASK_BOTTOM_UP_TOP_DOWN, RESATTN_MASK_LOCAL},
+    {"activation", RESATTN_ACTIVATION_MIXED, RESATTN_ACTIVATION_SPATIAL},
+    {"mask", RESATTN_STRUCTURE_BOTTOM_UP_TOP_DOWN, RESATTN_STRUCTURE_LOCAL},
     {"up_sampling", RESATTN_UP_BILINEAR, RESATTN_UP_TRANSPOSED},
     {"unit", RESATTN_UNIT_RESIDUAL, RESATTN_UNIT_INCEPTION},
     {"stem", RESATTN_STEM_IMAGENET, RESATTN_STEM_CIFAR},
@@ -165,7 +165,8 @@ _Static_assert(sizeof settings_table / sizeof *settings_table == sizeof(ra_desig
                "a setting of the table is one of the design");
 
 /* As in the paper: residual learning, mixed activation, bottom-up top-down, bilinear. */
-#define PAPER RESATTN_LEARNING_RESIDUAL, RESATTN_MASK_MIXED, RESATTN_MASK_BOTTOM_UP_TOP_DOWN, RESATTN_UP_BILINEAR
+#define PAPER                                                                                                          \
+    RESATTN_LEARNING_RESIDUAL, RESATTN_ACTIVATION_MIXED, RESATTN_STRUCTURE_BOTTOM_UP_TOP_DOWN, RESATTN_UP_BILINEAR
 #define IMAGENET(unit, modules1, modules2, modules3)                                                                   \
     {                                                                                                                  \
         PAPER, unit, RESATTN_STEM_IMAGENET, 1, 2, 1, 0, modules1, modules2, modules3, 64, 128, 256, 512, 3, 2, 1, 3    \

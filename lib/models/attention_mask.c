@@ -128,7 +128,7 @@ void ra_extend_mask(ra_chain *at, const ra_design *design, int32_t stage)
               .depth = design->poolings[stage],
               .width = width,
               .channels = 4 * width};
-    if (design->mask == RESATTN_MASK_LOCAL)
+    if (design->mask == RESATTN_STRUCTURE_LOCAL)
         extend_local(at, &m, stage);
     else
         extend_down_up(at, &m, 1);

@@ -67,9 +67,9 @@ static void inception_branch(ra_chain *at, int32_t width, int32_t channels, int3
 {
     int32_t half = width / 2;
     resattn_layer *concat = resattn_concat_new(at->builder, "branch1");
-    resattn_add(concat, inception_path(at, 'a', half, half, 0, stride));
-    resattn_add(concat, inception_path(at, 'b', half, half, 1, stride));
-    resattn_add(concat, inception_path(at, 'c', width / 16 * 5, half, 2, stride));
+    resattn_layer_add(concat, inception_path(at, 'a', half, half, 0, stride));
+    resattn_layer_add(concat, inception_path(at, 'b', half, half, 1, stride));
+    resattn_layer_add(concat, inception_path(at, 'c', width / 16 * 5, half, 2, stride));
     ra_extend(at, concat, "branch1");
     ra_extend_norm_relu(at);
     ra_extend_conv(at, "branch1.conv_1x1", channels, 1, 1);

@@ -30,7 +30,7 @@ ra_chain ra_fork_into(const ra_chain *from, const char *name)
 
 void ra_extend(ra_chain *at, resattn_layer *layer, const char *name)
 {
-    resattn_add(at->layers, layer);
+    resattn_layer_add(at->layers, layer);
     ra_join(at->value, at->scope, name);
 }
 
@@ -45,7 +45,7 @@ static void append(ra_chain *at, resattn_layer *layer, const char *suffix)
     char path[RA_PATH_SIZE];
     ra_join(path, at->value, suffix);
     resattn_layer_set_path(layer, path);
-    resattn_add(at->layers, layer);
+    resattn_layer_add(at->layers, layer);
 }
 
 void ra_extend_norm(ra_chain *at)

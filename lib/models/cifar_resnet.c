@@ -20,7 +20,7 @@ static resattn_layer *shortcut(resattn_builder *builder, int32_t kind, int32_t c
         return resattn_subsample_new(builder, "shortcut", channels, 2);
     resattn_layer *projection = resattn_sequential_new(builder, "shortcut");
     ra_append_conv(builder, projection, "0", channels, 1, 2);
-    resattn_add(projection, resattn_batch_norm_new(builder, "1"));
+    resattn_layer_add(projection, resattn_batch_norm_new(builder, "1"));
     return projection;
 }
 
@@ -30,10 +30,10 @@ static void add_block(resattn_builder *builder, resattn_layer *at, int32_t kind,
     ra_append_conv(builder, branch, "conv1", channels, 3, stride);
     ra_append_norm_relu(builder, branch, "bn1");
     ra_append_conv(builder, branch, "conv2", channels, 3, 1);
-    resattn_add(branch, resattn_batch_norm_new(builder, "bn2"));
+    resattn_layer_add(branch, resattn_batch_norm_new(builder, "bn2"));
     resattn_layer *around = stride > 1 ? shortcut(builder, kind, channels) : NULL;
-    resattn_add(at, resattn_residual_new(builder, NULL, branch, around));
-    resattn_add(at, resattn_relu_new(builder, NULL));
+    resattn_layer_add(at, resattn_residual_new(builder, NULL, branch, around));
+    resattn_layer_add(at, resattn_relu_new(builder, NULL));
 }
 
 static resattn_layer *build(resattn_builder *builder, const ra_model *model, const int32_t *values, int32_t classes)
@@ -50,9 +50,9 @@ static resattn_layer *build(resattn_builder *builder, const ra_model *model, con
             snprintf(name, sizeof name, "%d", (int)i);
             resattn_layer *block = resattn_sequential_new(builder, name);
             add_block(builder, block, values[SHORTCUT], 16 << stage, stage > 0 && i == 0 ? 2 : 1);
-            resattn_add(layer, block);
+            resattn_layer_add(layer, block);
         }
-        resattn_add(root, layer);
+        resattn_layer_add(root, layer);
     }
     ra_append_classifier(builder, root, "linear", classes);
     return root;

@@ -94,20 +94,20 @@ static int32_t find_setting(const resattn_model_config *config, const char *sett
                   setting, list_settings(config->family, names, sizeof names));
 }
 
-resattn_status resattn_model_config_set_int(resattn_model_config *config, const char *setting, int32_t value)
+resattn_status resattn_model_config_set_int(resattn_model_config *config, const char *setting, int64_t value)
 {
     int32_t index = find_setting(config, setting);
     if (index < 0)
         return (resattn_status)index;
     const ra_setting *found = &config->family->settings[index];
     if (value < found->smallest || value > found->largest)
-        return refuse(config->context, RESATTN_INVALID_ARGUMENT, "%s: %s is %d, expected %d to %d", config->model->name,
-                      found->name, (int)value, (int)found->smallest, (int)found->largest);
-    config->settings[index] = value;
+        return refuse(config->context, RESATTN_INVALID_ARGUMENT, "%s: %s is %lld, expected %d to %d",
+                      config->model->name, found->name, (long long)value, (int)found->smallest, (int)found->largest);
+    config->settings[index] = (int32_t)value;
     return RESATTN_OK;
 }
 
-resattn_status resattn_model_config_get_int(const resattn_model_config *config, const char *setting, int32_t *value)
+resattn_status resattn_model_config_get_int(const resattn_model_config *config, const char *setting, int64_t *value)
 {
     int32_t index = find_setting(config, setting);
     if (index < 0)
@@ -129,8 +129,8 @@ const char *resattn_model_config_setting_name(const resattn_model_config *config
     return config && index >= 0 && index < config->family->setting_count ? config->family->settings[index].name : NULL;
 }
 
-resattn_status resattn_model_config_setting_range(const resattn_model_config *config, int32_t index, int32_t *smallest,
-                                                  int32_t *largest)
+resattn_status resattn_model_config_setting_range(const resattn_model_config *config, int32_t index, int64_t *smallest,
+                                                  int64_t *largest)
 {
     if (!config)
         return refuse(NULL, RESATTN_INVALID_ARGUMENT, "model configuration: the configuration is NULL");

@@ -53,11 +53,11 @@ static resattn_layer *conv_block(resattn_builder *builder, const char *name, con
     resattn_layer_set_int(layer, "pad_bottom", pads ? c->kernel_h / 2 : 0);
     resattn_layer_set_int(layer, "pad_left", pads ? c->kernel_w / 2 : 0);
     resattn_layer_set_int(layer, "pad_right", pads ? c->kernel_w / 2 : 0);
-    resattn_add(block, layer);
+    resattn_layer_add(block, layer);
     resattn_layer *norm = resattn_batch_norm_new(builder, "bn");
     resattn_layer_set_real(norm, "epsilon", 1e-3);
-    resattn_add(block, norm);
-    resattn_add(block, resattn_relu_new(builder, NULL));
+    resattn_layer_add(block, norm);
+    resattn_layer_add(block, resattn_relu_new(builder, NULL));
     return block;
 }
 
@@ -84,12 +84,12 @@ static resattn_layer *branch_layers(resattn_builder *builder, const char *name, 
     resattn_layer *layers = resattn_sequential_new(builder, name);
     char part[24];
     if (from->pool != NO_POOL) {
-        resattn_add(layers, pool(builder, "0", from->pool));
+        resattn_layer_add(layers, pool(builder, "0", from->pool));
         number = 1;
     }
     for (int32_t i = 0; i < count; i++) {
         snprintf(part, sizeof part, "%d", (int)(number + i));
-        resattn_add(layers, conv_block(builder, part, &from->convs[i]));
+        resattn_layer_add(layers, conv_block(builder, part, &from->convs[i]));
     }
     return layers;
 }
@@ -100,7 +100,7 @@ static resattn_layer *branches(resattn_builder *builder, const char *name, const
     resattn_layer *concat = resattn_concat_new(builder, name);
     for (int32_t i = 0; i < from->count; i++) {
         snprintf(part, sizeof part, "branch%d", (int)i);
-        resattn_add(concat, branch_layers(builder, part, &from->branches[i]));
+        resattn_layer_add(concat, branch_layers(builder, part, &from->branches[i]));
     }
     return concat;
 }
@@ -109,15 +109,15 @@ static resattn_layer *branches(resattn_builder *builder, const char *name, const
 static resattn_layer *residual_block(resattn_builder *builder, const char *name, const step *from)
 {
     resattn_layer *block = resattn_sequential_new(builder, name), *inside = resattn_sequential_new(builder, NULL);
-    resattn_add(inside, branches(builder, NULL, from->branches));
+    resattn_layer_add(inside, branches(builder, NULL, from->branches));
     resattn_layer *expand = resattn_conv2d_new(builder, "conv2d", from->channels, 1, 1, 0);
     resattn_layer_set_int(expand, "bias", 1);
-    resattn_add(inside, expand);
+    resattn_layer_add(inside, expand);
     if (from->scale < 1)
-        resattn_add(inside, resattn_scale_new(builder, NULL, from->scale));
-    resattn_add(block, resattn_residual_new(builder, NULL, inside, NULL));
+        resattn_layer_add(inside, resattn_scale_new(builder, NULL, from->scale));
+    resattn_layer_add(block, resattn_residual_new(builder, NULL, inside, NULL));
     if (from->repeats > 0)
-        resattn_add(block, resattn_relu_new(builder, NULL));
+        resattn_layer_add(block, resattn_relu_new(builder, NULL));
     return block;
 }
 
@@ -134,7 +134,7 @@ static resattn_layer *step_layer(resattn_builder *builder, const step *from)
     char part[24];
     for (int32_t i = 0; i < from->repeats; i++) {
         snprintf(part, sizeof part, "%d", (int)i);
-        resattn_add(blocks, residual_block(builder, part, from));
+        resattn_layer_add(blocks, residual_block(builder, part, from));
     }
     return blocks;
 }
@@ -235,10 +235,10 @@ static resattn_layer *build(resattn_builder *builder, const ra_model *model, con
     (void)settings;
     resattn_layer *root = resattn_sequential_new(builder, NULL);
     for (const step *at = model->facts; at->name; at++)
-        resattn_add(root, step_layer(builder, at));
-    resattn_add(root, resattn_global_average_pool_new(builder, NULL));
-    resattn_add(root, resattn_dropout_new(builder, "dropout", 0.2));
-    resattn_add(root, resattn_linear_new(builder, "classif", classes));
+        resattn_layer_add(root, step_layer(builder, at));
+    resattn_layer_add(root, resattn_global_average_pool_new(builder, NULL));
+    resattn_layer_add(root, resattn_dropout_new(builder, "dropout", 0.2));
+    resattn_layer_add(root, resattn_linear_new(builder, "classif", classes));
     return root;
 }
 

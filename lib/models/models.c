@@ -54,19 +54,19 @@ resattn_layer *ra_model_build(resattn_builder *builder, const ra_family *family,
 void ra_append_conv(resattn_builder *builder, resattn_layer *sequential, const char *name, int32_t channels,
                     int32_t kernel, int32_t stride)
 {
-    resattn_add(sequential, resattn_conv2d_new(builder, name, channels, kernel, stride, kernel / 2));
+    resattn_layer_add(sequential, resattn_conv2d_new(builder, name, channels, kernel, stride, kernel / 2));
 }
 
 void ra_append_norm_relu(resattn_builder *builder, resattn_layer *sequential, const char *name)
 {
-    resattn_add(sequential, resattn_batch_norm_new(builder, name));
-    resattn_add(sequential, resattn_relu_new(builder, NULL));
+    resattn_layer_add(sequential, resattn_batch_norm_new(builder, name));
+    resattn_layer_add(sequential, resattn_relu_new(builder, NULL));
 }
 
 void ra_append_classifier(resattn_builder *builder, resattn_layer *sequential, const char *name, int32_t classes)
 {
-    resattn_add(sequential, resattn_global_average_pool_new(builder, NULL));
-    resattn_add(sequential, resattn_linear_new(builder, name, classes));
+    resattn_layer_add(sequential, resattn_global_average_pool_new(builder, NULL));
+    resattn_layer_add(sequential, resattn_linear_new(builder, name, classes));
 }
 
 resattn_layer *resattn_model_new(resattn_builder *builder, const char *name, int32_t classes)

@@ -41,7 +41,7 @@ static resattn_layer *projection(resattn_builder *builder, const bottleneck *uni
     resattn_layer *shortcut = resattn_sequential_new(builder, unit->network->cifar ? "shortcut" : "downsample");
     ra_append_conv(builder, shortcut, "0", 4 * unit->planes, 1, unit->stride);
     if (!unit->network->pre_activation)
-        resattn_add(shortcut, resattn_batch_norm_new(builder, "1"));
+        resattn_layer_add(shortcut, resattn_batch_norm_new(builder, "1"));
     return shortcut;
 }
 
@@ -50,12 +50,12 @@ static void add_post_activation(resattn_builder *builder, resattn_layer *at, con
     resattn_layer *branch = resattn_sequential_new(builder, NULL);
     ra_append_conv(builder, branch, "conv1", unit->width, 1, unit->network->stride_first ? unit->stride : 1);
     ra_append_norm_relu(builder, branch, "bn1");
-    resattn_add(branch, grouped_conv(builder, unit, "conv2"));
+    resattn_layer_add(branch, grouped_conv(builder, unit, "conv2"));
     ra_append_norm_relu(builder, branch, "bn2");
     ra_append_conv(builder, branch, "conv3", 4 * unit->planes, 1, 1);
-    resattn_add(branch, resattn_batch_norm_new(builder, "bn3"));
-    resattn_add(at, resattn_residual_new(builder, NULL, branch, projection(builder, unit)));
-    resattn_add(at, resattn_relu_new(builder, NULL));
+    resattn_layer_add(branch, resattn_batch_norm_new(builder, "bn3"));
+    resattn_layer_add(at, resattn_residual_new(builder, NULL, branch, projection(builder, unit)));
+    resattn_layer_add(at, resattn_relu_new(builder, NULL));
 }
 
 /* A projection reads what the branch reads after its first batch norm and ReLU; otherwise the shortcut is the input. */
@@ -65,10 +65,10 @@ static void add_pre_activation(resattn_builder *builder, resattn_layer *at, cons
     ra_append_norm_relu(builder, unit->projects ? at : branch, "bn1");
     ra_append_conv(builder, branch, "conv1", unit->width, 1, unit->network->stride_first ? unit->stride : 1);
     ra_append_norm_relu(builder, branch, "bn2");
-    resattn_add(branch, grouped_conv(builder, unit, "conv2"));
+    resattn_layer_add(branch, grouped_conv(builder, unit, "conv2"));
     ra_append_norm_relu(builder, branch, "bn3");
     ra_append_conv(builder, branch, "conv3", 4 * unit->planes, 1, 1);
-    resattn_add(at, resattn_residual_new(builder, NULL, branch, projection(builder, unit)));
+    resattn_layer_add(at, resattn_residual_new(builder, NULL, branch, projection(builder, unit)));
 }
 
 /* ---- networks ---- */
@@ -89,7 +89,7 @@ static resattn_layer *stage(resattn_builder *builder, const resnet *network, int
             add_pre_activation(builder, block, &unit);
         else
             add_post_activation(builder, block, &unit);
-        resattn_add(blocks, block);
+        resattn_layer_add(blocks, block);
     }
     return blocks;
 }
@@ -104,7 +104,7 @@ static void add_stem(resattn_builder *builder, resattn_layer *root, const resnet
     }
     ra_append_conv(builder, root, "conv1", 64, 7, 2);
     ra_append_norm_relu(builder, root, "bn1");
-    resattn_add(root, resattn_max_pool_new(builder, "maxpool", 3, 2, 1));
+    resattn_layer_add(root, resattn_max_pool_new(builder, "maxpool", 3, 2, 1));
 }
 
 static resattn_layer *build(resattn_builder *builder, const ra_model *model, const int32_t *settings, int32_t classes)
@@ -114,7 +114,7 @@ static resattn_layer *build(resattn_builder *builder, const ra_model *model, con
     resattn_layer *root = resattn_sequential_new(builder, NULL);
     add_stem(builder, root, network);
     for (int32_t i = 0; i < 4 && network->blocks[i] > 0; i++)
-        resattn_add(root, stage(builder, network, i));
+        resattn_layer_add(root, stage(builder, network, i));
     if (network->pre_activation)
         ra_append_norm_relu(builder, root, "bn");
     ra_append_classifier(builder, root, network->cifar ? "linear" : "fc", classes);

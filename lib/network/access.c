@@ -52,8 +52,8 @@ resattn_parameter_kind resattn_network_parameter_kind(const resattn_network *net
 {
     const ra_param *param = param_at(network, index);
     if (!param)
-        return (resattn_parameter_kind)0;
-    return param->trained ? RESATTN_PARAMETER_TRAINED : RESATTN_PARAMETER_STATISTIC;
+        return RESATTN_PARAMETER_NONE;
+    return param->trained ? RESATTN_PARAMETER_TRAINABLE : RESATTN_PARAMETER_STATISTIC;
 }
 
 int32_t resattn_network_find_parameter(const resattn_network *network, const char *name)
@@ -72,7 +72,7 @@ resattn_tensor *resattn_network_parameter(resattn_network *network, int32_t inde
     return param && ra_network_has_values(network, param->name) ? &param->value_tensor : NULL;
 }
 
-resattn_tensor *resattn_network_gradient(resattn_network *network, int32_t index)
+resattn_tensor *resattn_network_parameter_gradient(resattn_network *network, int32_t index)
 {
     ra_param *param = param_at(network, index);
     if (!param)
@@ -86,7 +86,7 @@ resattn_tensor *resattn_network_gradient(resattn_network *network, int32_t index
     return &param->gradient_tensor;
 }
 
-int64_t resattn_network_trained_values(const resattn_network *network)
+int64_t resattn_network_trainable_values(const resattn_network *network)
 {
     int64_t total = 0;
     for (int32_t i = 0; i < resattn_network_parameter_count(network); i++)

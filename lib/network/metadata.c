@@ -97,7 +97,7 @@ resattn_status resattn_network_set_classes(resattn_network *network, const char 
     return RESATTN_OK;
 }
 
-const char *resattn_network_class(const resattn_network *network, int32_t index)
+const char *resattn_network_class_name(const resattn_network *network, int32_t index)
 {
     return network && index >= 0 && index < network->class_count ? network->classes[index] : NULL;
 }
@@ -246,16 +246,15 @@ const char *resattn_network_text_key(const resattn_network *network, int32_t ind
     return network && index >= 0 && index < network->text_count ? network->texts[index].key : NULL;
 }
 
-bool ra_number_type_is_known(resattn_number_type type)
+bool ra_number_type_is_known(resattn_dtype type)
 {
-    if (type >= RESATTN_NUMBER_F32 && type <= RESATTN_NUMBER_BF16)
+    if (type >= RESATTN_F32 && type <= RESATTN_BF16)
         return true;
-    ra_fail(RESATTN_INVALID_ARGUMENT, "the number type is %d, expected %d to %d", (int)type, RESATTN_NUMBER_F32,
-            RESATTN_NUMBER_BF16);
+    ra_fail(RESATTN_INVALID_ARGUMENT, "the number type is %d, expected %d to %d", (int)type, RESATTN_F32, RESATTN_BF16);
     return false;
 }
 
-resattn_status resattn_network_set_storage(resattn_network *network, resattn_number_type type)
+resattn_status resattn_network_set_storage(resattn_network *network, resattn_dtype type)
 {
     if (!network)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "storage: the network is NULL");
@@ -265,9 +264,9 @@ resattn_status resattn_network_set_storage(resattn_network *network, resattn_num
     return RESATTN_OK;
 }
 
-resattn_number_type resattn_network_storage(const resattn_network *network)
+resattn_dtype resattn_network_storage(const resattn_network *network)
 {
-    return network ? network->storage : (resattn_number_type)0;
+    return network ? network->storage : RESATTN_DTYPE_NONE;
 }
 
 void ra_metadata_free(resattn_network *network)

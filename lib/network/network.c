@@ -192,7 +192,7 @@ resattn_network *resattn_network_new_zeroed(resattn_builder *builder, resattn_la
     network->context = resattn_context_ref(builder->context);
     network->root = root;
     network->in_c = in_channels;
-    network->storage = RESATTN_NUMBER_F32;
+    network->storage = RESATTN_F32;
     pthread_mutex_init(&network->lock, NULL);
     if (!set_up(network)) {
         ra_unname_layers(root);

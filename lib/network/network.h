@@ -46,7 +46,7 @@ struct resattn_network {
     float *mean, *deviation; /* in_c each */
     ra_text *texts;
     int32_t text_count, text_capacity;
-    resattn_number_type storage; /* of trained parameters in blobs */
+    resattn_dtype storage; /* of trained parameters in blobs */
 };
 
 /* Shared use (inference; to read the parameters themselves, as saving does, ra_network_read) and exclusive use (training,
@@ -65,7 +65,7 @@ int32_t ra_network_find(const resattn_network *network, const char *name);
 bool ra_text_is_utf8(const char *text);
 
 /* Whether it is one of the three, with the error recorded if not (metadata.c). */
-bool ra_number_type_is_known(resattn_number_type type);
+bool ra_number_type_is_known(resattn_dtype type);
 
 /* False with WRONG_STATE recorded for a sealed network. */
 bool ra_network_has_values(const resattn_network *network, const char *what);

@@ -79,24 +79,32 @@ resattn_status resattn_plan_add_output(resattn_plan *plan, const char *name)
     return RESATTN_OK;
 }
 
-resattn_status resattn_plan_want_input_gradient(resattn_plan *plan)
+/* Whether `on` may be set; otherwise the error. */
+static resattn_status check_switch(const resattn_plan *plan, const char *what, int32_t on)
 {
     if (!plan)
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "input gradient: the plan is NULL");
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "%s: the plan is NULL", what);
+    if (on != 0 && on != 1)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "%s is %d, expected 0 or 1", what, (int)on);
     if (plan->purpose != RESATTN_TRAINING)
-        return ra_fail(RESATTN_WRONG_STATE, "input gradient: the plan is for inference");
-    plan->input_gradient = true;
+        return ra_fail(RESATTN_WRONG_STATE, "%s: the plan is for inference", what);
     return RESATTN_OK;
+}
+
+resattn_status resattn_plan_set_input_gradient(resattn_plan *plan, int32_t on)
+{
+    resattn_status status = check_switch(plan, "input gradient", on);
+    if (status == RESATTN_OK)
+        plan->input_gradient = on;
+    return status;
 }
 
 resattn_status resattn_plan_set_recomputation(resattn_plan *plan, int32_t on)
 {
-    if (!plan || (on != 0 && on != 1))
-        return ra_fail(RESATTN_INVALID_ARGUMENT, plan ? "recomputation is %d, expected 0 or 1" : "recomputation: the plan is NULL", on);
-    if (plan->purpose != RESATTN_TRAINING)
-        return ra_fail(RESATTN_WRONG_STATE, "recomputation: the plan is for inference");
-    plan->recompute = on;
-    return RESATTN_OK;
+    resattn_status status = check_switch(plan, "recomputation", on);
+    if (status == RESATTN_OK)
+        plan->recompute = on;
+    return status;
 }
 
 static bool add_output(const resattn_plan *plan, ra_shape shape, size_t *bytes)
@@ -155,14 +163,14 @@ resattn_status resattn_plan_set_convolution(resattn_plan *plan, resattn_convolut
     case RESATTN_CONVOLUTION_NO_WINOGRAD:
         plan->mode = RA_CONV_NO_WINOGRAD;
         return RESATTN_OK;
-    case RESATTN_CONVOLUTION_BLIS:
+    case RESATTN_CONVOLUTION_REFERENCE:
         plan->mode = RA_CONV_BLIS_ONLY;
         return RESATTN_OK;
     }
     return ra_fail(RESATTN_INVALID_ARGUMENT, "convolution is %d, expected 1 to 3", (int)convolution);
 }
 
-int64_t resattn_plan_memory(resattn_plan *plan)
+int64_t resattn_plan_memory(const resattn_plan *plan)
 {
     if (!plan)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "memory: the plan is NULL"), -1;
@@ -175,7 +183,7 @@ int64_t resattn_plan_memory(resattn_plan *plan)
     return (int64_t)bytes;
 }
 
-int64_t resattn_plan_multiply_adds(resattn_plan *plan)
+int64_t resattn_plan_multiply_adds(const resattn_plan *plan)
 {
     if (!plan)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "multiply-adds: the plan is NULL"), -1;
@@ -192,7 +200,7 @@ static const ra_place *find_place(const resattn_plan *plan, const resattn_layer 
     return place;
 }
 
-resattn_status resattn_plan_layer_size(resattn_plan *plan, const resattn_layer *layer, int32_t *height, int32_t *width)
+resattn_status resattn_plan_layer_size(const resattn_plan *plan, const resattn_layer *layer, int32_t *height, int32_t *width)
 {
     const ra_place *place = find_place(plan, layer, "size of a layer's output");
     if (!place)
@@ -205,7 +213,7 @@ resattn_status resattn_plan_layer_size(resattn_plan *plan, const resattn_layer *
     return RESATTN_OK;
 }
 
-int64_t resattn_plan_layer_multiply_adds(resattn_plan *plan, const resattn_layer *layer)
+int64_t resattn_plan_layer_multiply_adds(const resattn_plan *plan, const resattn_layer *layer)
 {
     const ra_place *place = find_place(plan, layer, "multiply-adds of a layer");
     return place ? ra_program_multiply_adds(plan->program, place->first, place->end) : -1;

@@ -140,7 +140,7 @@ static bool set_up(resattn_session *session, const resattn_plan *plan)
     return taken;
 }
 
-resattn_session *resattn_session_new(resattn_plan *plan)
+resattn_session *resattn_session_new(const resattn_plan *plan)
 {
     if (!plan)
         return ra_fail_null(RESATTN_INVALID_ARGUMENT, "session: the plan is NULL");
@@ -199,9 +199,9 @@ resattn_status resattn_session_set_statistics(resattn_session *session, resattn_
 /* More would not be exact in a double, and leave no room to count on. */
 static const int64_t most_steps = INT64_C(1) << 53;
 
-int64_t resattn_session_step(const resattn_session *session) { return session ? session->steps : -1; }
+int64_t resattn_session_step_count(const resattn_session *session) { return session ? session->steps : -1; }
 
-resattn_status resattn_session_set_step(resattn_session *session, int64_t step)
+resattn_status resattn_session_set_step_count(resattn_session *session, int64_t step)
 {
     if (!session)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "set step: the session is NULL");
@@ -365,7 +365,7 @@ bool ra_session_gradient_buffer(resattn_session *session, float **buffer)
     return true;
 }
 
-resattn_status resattn_session_set_gradient(resattn_session *session, const char *name, const resattn_tensor *gradient)
+resattn_status resattn_session_set_output_gradient(resattn_session *session, const char *name, const resattn_tensor *gradient)
 {
     if (!session || !gradient)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "set gradient: the %s is NULL", session ? "gradient" : "session");

@@ -274,7 +274,7 @@ void resattn_tensor_unref(resattn_tensor *tensor)
 
 resattn_dtype resattn_tensor_dtype(const resattn_tensor *tensor)
 {
-    return tensor == NULL ? (resattn_dtype)0 : tensor->dtype;
+    return tensor == NULL ? RESATTN_DTYPE_NONE : tensor->dtype;
 }
 
 int32_t resattn_tensor_rank(const resattn_tensor *tensor)

@@ -4,14 +4,14 @@
 
 #include "train/average.h"
 
-static float *average_of(const resattn_average *average, const ra_piece *piece)
+static float *average_of(const resattn_ema *average, const ra_piece *piece)
 {
     return average->values + piece->offset;
 }
 
 static void copy_piece(void *job, int32_t index, int32_t worker)
 {
-    const resattn_average *average = job;
+    const resattn_ema *average = job;
     const ra_piece *piece = &average->pieces[index];
     (void)worker;
     memcpy(average_of(average, piece), piece->param->value + piece->begin, (size_t)piece->count * sizeof(float));
@@ -20,7 +20,7 @@ static void copy_piece(void *job, int32_t index, int32_t worker)
 /* As a step towards the weight, which leaves an average that has arrived exactly where it is. */
 static void update_piece(void *job, int32_t index, int32_t worker)
 {
-    const resattn_average *average = job;
+    const resattn_ema *average = job;
     const ra_piece *piece = &average->pieces[index];
     if (!piece->param->trained) {
         copy_piece(job, index, worker);
@@ -35,7 +35,7 @@ static void update_piece(void *job, int32_t index, int32_t worker)
 
 static void swap_piece(void *job, int32_t index, int32_t worker)
 {
-    const resattn_average *average = job;
+    const resattn_ema *average = job;
     const ra_piece *piece = &average->pieces[index];
     float *restrict weight = piece->param->value + piece->begin, *restrict value = average_of(average, piece);
     (void)worker;
@@ -47,7 +47,7 @@ static void swap_piece(void *job, int32_t index, int32_t worker)
 }
 
 /* Reading keeps training away while the weights are copied. */
-static bool set_up(resattn_average *average)
+static bool set_up(resattn_ema *average)
 {
     resattn_network *network = average->network;
     average->pieces = ra_pieces_new(network, true, "average", &average->piece_count);
@@ -64,25 +64,25 @@ static bool set_up(resattn_average *average)
     return true;
 }
 
-resattn_average *resattn_average_new(resattn_network *network, double decay)
+resattn_ema *resattn_ema_new(resattn_network *network, double decay)
 {
     if (!network)
         return ra_fail_null(RESATTN_INVALID_ARGUMENT, "average: network is NULL");
     if (!(decay >= 0 && decay < 1))
         return ra_fail_null(RESATTN_INVALID_ARGUMENT, "average: decay is %g, expected at least 0 and less than 1",
                             decay);
-    resattn_average *average = ra_alloc(network->context, 1, sizeof *average);
+    resattn_ema *average = ra_alloc(network->context, 1, sizeof *average);
     if (!average)
         return NULL;
     average->network = resattn_network_ref(network);
     average->decay = decay;
     if (set_up(average))
         return average;
-    resattn_average_free(average);
+    resattn_ema_free(average);
     return NULL;
 }
 
-void resattn_average_free(resattn_average *average)
+void resattn_ema_free(resattn_ema *average)
 {
     if (!average)
         return;
@@ -93,7 +93,7 @@ void resattn_average_free(resattn_average *average)
     resattn_network_unref(network);
 }
 
-resattn_status resattn_average_update(resattn_average *average)
+resattn_status resattn_ema_update(resattn_ema *average)
 {
     if (!average)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "average: average is NULL");
@@ -111,7 +111,7 @@ resattn_status resattn_average_update(resattn_average *average)
     return status;
 }
 
-resattn_status resattn_average_swap(resattn_average *average)
+resattn_status resattn_ema_swap(resattn_ema *average)
 {
     if (!average)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "average: average is NULL");

@@ -8,7 +8,7 @@
 #include "resattn/train.h"
 #include "train/pieces.h"
 
-struct resattn_average {
+struct resattn_ema {
     resattn_network *network; /* a share */
     double decay;
     ra_piece *pieces; /* of statistics too */

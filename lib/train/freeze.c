@@ -18,7 +18,7 @@ resattn_status resattn_optimizer_freeze(resattn_optimizer *optimizer, const char
 {
     if (frozen != 0 && frozen != 1)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "optimizer: frozen is %d, expected 0 or 1", (int)frozen);
-    resattn_status status = resattn_optimizer_set_path(optimizer, path, "rate", frozen ? 0 : 1);
+    resattn_status status = resattn_optimizer_set_factor(optimizer, path, "rate", frozen ? 0 : 1);
     if (status != RESATTN_OK)
         return status;
     resattn_layer *root = optimizer->network->root;

@@ -29,7 +29,7 @@ static bool make_memory(resattn_optimizer *optimizer)
     resattn_context *context = network->context;
     const ra_optimizer_kind *kind = optimizer->kind;
     size_t floats;
-    optimizer->elements = resattn_network_trained_values(network);
+    optimizer->elements = resattn_network_trainable_values(network);
     optimizer->pieces = ra_pieces_new(network, false, kind->name, &optimizer->piece_count);
     if (!optimizer->pieces)
         return false;
@@ -154,8 +154,8 @@ static bool set_factor(resattn_optimizer *optimizer, const char *path, int32_t w
     return found;
 }
 
-resattn_status resattn_optimizer_set_path(resattn_optimizer *optimizer, const char *path, const char *attribute,
-                                          double factor)
+resattn_status resattn_optimizer_set_factor(resattn_optimizer *optimizer, const char *path, const char *attribute,
+                                            double factor)
 {
     if (!optimizer || !path || !attribute)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "optimizer: %s is NULL",

@@ -134,7 +134,7 @@ class Builder:
     def channel_norm(self, _layer, of):
         return ChannelNorm(of["epsilon"])
 
-    def map_norm(self, _layer, of):
+    def instance_norm(self, _layer, of):
         return MapNorm(of["epsilon"])
 
     def scale(self, _layer, of):
