@@ -162,7 +162,10 @@ START_TEST(test_tensor_view)
     ck_assert_int_eq(resattn_tensor_stride(NULL, 0), 0);
     ck_assert_int_eq(resattn_tensor_stride(tensor, 4), 0);
     ck_assert_int_eq(resattn_tensor_elements(NULL), 0);
+    ck_assert_ptr_null(resattn_tensor_shape(NULL));
+    ck_assert_ptr_null(resattn_tensor_strides(NULL));
     ck_assert_ptr_null(resattn_tensor_data(NULL));
+    ck_assert_ptr_null(resattn_tensor_mutable_data(NULL));
     resattn_tensor_unref(tensor);
 }
 END_TEST

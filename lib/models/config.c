@@ -47,7 +47,7 @@ resattn_model_config *resattn_model_config_new(resattn_context *context, const c
     resattn_tensor *memory = resattn_tensor_new(context, RESATTN_F32, 1, &elements, RESATTN_CHANNELS_FIRST);
     if (!memory)
         return NULL;
-    resattn_model_config *config = resattn_tensor_data(memory);
+    resattn_model_config *config = resattn_tensor_mutable_data(memory);
     *config = (resattn_model_config){
         .context = resattn_context_ref(context), .memory = memory, .family = family, .model = model};
     memcpy(config->settings, model->settings, sizeof config->settings);
