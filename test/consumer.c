@@ -78,7 +78,7 @@ int main(void)
     else
         printf("libresattn %s, headers %d: %lu bytes, the copy answers the same\n", resattn_info("version"),
                RESATTN_VERSION, (unsigned long)size);
-    resattn_buffer_free(context, bytes);
+    resattn_buffer_free(bytes);
     resattn_network_unref(copy);
     resattn_network_unref(network);
     resattn_tensor_unref(images);
