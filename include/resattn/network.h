@@ -40,7 +40,8 @@ RESATTN_API void resattn_network_unref(resattn_network *network);
 /*
  * A new network with the same layers, values and all else that is saved with a network, which shares nothing with the old one but the
  * context: to train one while the other serves, or to keep what a training began with. Returns an owned network, or NULL:
- * INVALID_ARGUMENT, WRONG_STATE for a sealed network, BUSY while the network is being trained, OUT_OF_MEMORY. Since 0.9.
+ * INVALID_ARGUMENT, WRONG_STATE for a sealed network, BUSY while the network is being trained, OUT_OF_MEMORY. The instance of a layer
+ * of the host's own is saved and loaded (custom.h): what these callbacks answer. Since 0.9.
  */
 RESATTN_API resattn_network *resattn_network_copy(resattn_network *network);
 
