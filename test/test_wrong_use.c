@@ -28,8 +28,8 @@ START_TEST(test_common)
     ck_assert_int_eq(resattn_version(), RESATTN_VERSION);
     ck_assert_int_eq(resattn_last_status(), RESATTN_OK);
     ck_assert_str_eq(resattn_last_error(), "");
-    for (int32_t status = -13; status <= 1; status++)
-        for (int32_t other = -12; other < status && status <= 0; other++)
+    for (int32_t status = -14; status <= 1; status++)
+        for (int32_t other = -13; other < status && status <= 0; other++)
             ck_assert_str_ne(resattn_status_text((resattn_status)status), resattn_status_text((resattn_status)other));
     ck_assert_ptr_nonnull(resattn_status_text((resattn_status)77));
     resattn_context_set_seed(NULL, 0);
@@ -40,7 +40,8 @@ START_TEST(test_common)
     REFUSED(INVALID, "message is NULL", resattn_fail(RESATTN_BUSY, NULL));
     REFUSED(INVALID, "status is 0", resattn_fail(RESATTN_OK, "all is well"));
     REFUSED(INVALID, "status is 1", resattn_fail((resattn_status)1, "more than well"));
-    REFUSED(INVALID, "status is -13", resattn_fail((resattn_status)-13, "of a later version"));
+    REFUSED(INVALID, "status is -14", resattn_fail((resattn_status)-14, "of a later version"));
+    REFUSED(RESATTN_HOST_ERROR, "in vain", resattn_fail(RESATTN_HOST_ERROR, "in vain"));
 }
 END_TEST
 
@@ -609,6 +610,54 @@ START_TEST(test_blobs)
 }
 END_TEST
 
+static resattn_status run_nothing(void *user, const resattn_layer *layer, resattn_custom_run *run)
+{
+    (void)user;
+    (void)layer;
+    (void)run;
+    return RESATTN_OK;
+}
+
+/* More in test_custom.c. */
+START_TEST(test_custom)
+{
+    const int64_t shape[1] = {3};
+    int32_t sizes[4];
+    NOTHING(INVALID, "context is NULL", resattn_custom_new(NULL, "x-a", run_nothing, NULL, NULL));
+    NOTHING(INVALID, "name is NULL", resattn_custom_new(context, NULL, run_nothing, NULL, NULL));
+    NOTHING(INVALID, "forward callback is NULL", resattn_custom_new(context, "x-a", NULL, NULL, NULL));
+    resattn_custom *kind = resattn_custom_new(context, "x-a", run_nothing, NULL, NULL);
+    REFUSED(INVALID, "NULL", resattn_custom_set_backward(NULL, run_nothing, 0));
+    REFUSED(INVALID, "NULL", resattn_custom_set_backward(kind, NULL, 0));
+    REFUSED(INVALID, "reads is 4", resattn_custom_set_backward(kind, run_nothing, 4));
+    REFUSED(INVALID, "reads is -1", resattn_custom_set_backward(kind, run_nothing, -1));
+    REFUSED(INVALID, "NULL", resattn_custom_set_shape(NULL, NULL, NULL));
+    REFUSED(INVALID, "NULL", resattn_custom_set_cost(NULL, NULL, NULL));
+    REFUSED(INVALID, "NULL", resattn_custom_set_instance(NULL, NULL, NULL, NULL));
+    REFUSED(INVALID, "NULL", resattn_custom_add_attribute(NULL, "a", RESATTN_ATTRIBUTE_INT, 0, 0, 1, 0));
+    REFUSED(INVALID, "NULL", resattn_custom_add_attribute(kind, NULL, RESATTN_ATTRIBUTE_INT, 0, 0, 1, 0));
+    NOTHING(INVALID, "builder is NULL", resattn_custom_layer_new(NULL, "x-a", "a", NULL));
+    UNMADE(INVALID, "kind is NULL", resattn_custom_layer_new(b, NULL, "a", NULL));
+    UNMADE(ABSENT, "x-b", resattn_custom_layer_new(b, "x-b", "a", NULL));
+    UNMADE(ABSENT, "relu", resattn_custom_layer_new(b, "relu", "a", NULL));
+    UNMADE(INVALID, ".a", resattn_custom_layer_new(b, "x-a", ".a", NULL));
+    ck_assert_ptr_null(resattn_layer_instance(NULL));
+    resattn_builder *b = resattn_builder_new(context);
+    resattn_layer *layer = resattn_custom_layer_new(b, "x-a", NULL, NULL);
+    const resattn_parameter_kind trained = RESATTN_PARAMETER_TRAINABLE;
+    REFUSED(INVALID, "NULL", resattn_custom_add_parameter(NULL, "a", trained, RESATTN_INIT_ONES, 1, shape));
+    REFUSED(INVALID, "NULL", resattn_custom_add_parameter(layer, NULL, trained, RESATTN_INIT_ONES, 1, shape));
+    REFUSED(INVALID, "NULL", resattn_custom_add_parameter(layer, "a", trained, RESATTN_INIT_ONES, 1, NULL));
+    REFUSED(STATE, "channels callback", resattn_custom_add_parameter(layer, "a", trained, RESATTN_INIT_ONES, 1, shape));
+    resattn_builder_free(b);
+    ck_assert_int_eq((int)resattn_custom_run_phase(NULL), 0);
+    REFUSED(INVALID, "NULL", resattn_custom_run_shape(NULL, 0, sizes));
+    ck_assert_uint_eq(resattn_custom_run_key(NULL), 0);
+    ck_assert_ptr_null(resattn_custom_run_data(NULL, RESATTN_DATA_INPUT, 0));
+    REFUSED(INVALID, "NULL", resattn_custom_run_parallel(NULL, NULL, NULL, 1));
+}
+END_TEST
+
 START_TEST(test_weights)
 {
     resattn_builder *builder = resattn_builder_new(context);
@@ -670,6 +719,7 @@ int main(void)
     tcase_add_test(tests, test_mask_losses);
     tcase_add_test(tests, test_schedules);
     tcase_add_test(tests, test_blobs);
+    tcase_add_test(tests, test_custom);
     tcase_add_test(tests, test_weights);
     suite_add_tcase(suite, tests);
     return test_run(suite);

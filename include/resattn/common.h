@@ -64,7 +64,8 @@ typedef enum resattn_status {
     RESATTN_IO_ERROR = -9,         /* a file or a callback failed to read or write */
     RESATTN_BAD_FORMAT = -10,      /* not a blob, or a damaged one */
     RESATTN_UNSUPPORTED = -11,     /* not in this build, or of a later version */
-    RESATTN_INTERNAL = -12         /* a fault in the library itself; please report it */
+    RESATTN_INTERNAL = -12,        /* a fault in the library itself; please report it */
+    RESATTN_HOST_ERROR = -13       /* a callback of the host's failed for a reason of its own */
 } resattn_status;
 
 typedef struct resattn_context resattn_context;             /* threads, memory, messages and seed (context.h) */
@@ -81,6 +82,8 @@ typedef struct resattn_schedule resattn_schedule;           /* learning rates by
 typedef struct resattn_ema resattn_ema;                     /* an exponential moving average of a network's values (train.h) */
 typedef struct resattn_mask_loss resattn_mask_loss;         /* the loss of an attention mask against a target (train.h) */
 typedef struct resattn_model_config resattn_model_config;   /* a named network with settings (models.h) */
+typedef struct resattn_custom resattn_custom;               /* a kind of layer that the host computes (custom.h) */
+typedef struct resattn_custom_run resattn_custom_run;       /* what one run of such a layer gets (custom.h) */
 
 /*
  * The version of the headers. A program runs with every library of the same major number

@@ -253,8 +253,8 @@ RESATTN_API resattn_status resattn_layer_set_real(resattn_layer *layer, const ch
 RESATTN_API resattn_status resattn_layer_get_int(const resattn_layer *layer, const char *attribute, int64_t *value);
 RESATTN_API resattn_status resattn_layer_get_real(const resattn_layer *layer, const char *attribute, double *value);
 
-/* The attributes of a layer: how many, and of number `index` its name (static, NULL outside), type (0 outside), smallest and
- * largest value and default. Since 0.9. */
+/* The attributes of a layer: how many, and of number `index` its name (static, or the kind's where it is the host's own; NULL
+ * outside), type (0 outside), smallest and largest value and default. Since 0.9. */
 RESATTN_API int32_t resattn_layer_attribute_count(const resattn_layer *layer);
 RESATTN_API const char *resattn_layer_attribute_name(const resattn_layer *layer, int32_t index);
 RESATTN_API resattn_attribute_type resattn_layer_attribute_type(const resattn_layer *layer, int32_t index);
@@ -269,8 +269,9 @@ RESATTN_API int32_t resattn_layer_attribute_is_mutable(const resattn_layer *laye
  */
 RESATTN_API resattn_status resattn_layer_set_path(resattn_layer *layer, const char *path);
 
-/* Reading a tree. Any of these is NULL or 0 for NULL. The kind is a static text such as "conv2d"; name and path are borrowed
- * from the layer, name NULL where there is none; the path and the channels are known in a network only. Since 0.9. */
+/* Reading a tree. Any of these is NULL or 0 for NULL. The kind is a text such as "conv2d", static, or borrowed from the context
+ * where it is the host's own; name and path are borrowed from the layer, name NULL where there is none; the path and the channels
+ * are known in a network only. Since 0.9. */
 RESATTN_API const char *resattn_layer_kind(const resattn_layer *layer);
 RESATTN_API const char *resattn_layer_name(const resattn_layer *layer);
 RESATTN_API const char *resattn_layer_path(const resattn_layer *layer);

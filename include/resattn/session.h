@@ -121,8 +121,10 @@ RESATTN_API const char *resattn_session_output_name(const resattn_session *sessi
 
 /*
  * Runs the network on `input`: n, channels, height, width with 1 <= n <= the batch, F32 or U8, any strides. Channels-last
- * F32 input is read in place by inference sessions, during the call only; after it the host may change or free the input. Training: batch statistics and dropout; remembers what backward needs.
- * Errors: INVALID_ARGUMENT, SHAPE_MISMATCH, BUSY. Since 0.9.
+ * F32 input is read in place by inference sessions, during the call only; after it the host may change or free the input.
+ * Training: batch statistics and dropout; remembers what backward needs.
+ * Errors: INVALID_ARGUMENT, SHAPE_MISMATCH, BUSY, and what a layer of the host's own answers (custom.h): then there are no outputs,
+ * and the pass does not count. Since 0.9.
  */
 RESATTN_API resattn_status resattn_session_forward(resattn_session *session, const resattn_tensor *input);
 
@@ -152,7 +154,8 @@ RESATTN_API resattn_status resattn_session_add_output_gradient(resattn_session *
 /*
  * Training: computes all parameters' gradients (resattn_network_parameter_gradient()) from the gradients of the outputs, once for each
  * forward pass. They replace the ones before, or are added to them where resattn_session_set_accumulate() says so.
- * Errors: INVALID_ARGUMENT, WRONG_STATE (before forward, twice, no gradient given, inference), BUSY. Since 0.9.
+ * Errors: INVALID_ARGUMENT, WRONG_STATE (before forward, twice, no gradient given, inference), BUSY, and what a layer of the host's
+ * own answers (custom.h): then the gradients are worth nothing, and forward comes next. Since 0.9.
  */
 RESATTN_API resattn_status resattn_session_backward(resattn_session *session);
 

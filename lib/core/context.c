@@ -78,6 +78,11 @@ void resattn_context_unref(resattn_context *context)
     if (context == NULL || atomic_fetch_sub_explicit(&context->references, 1, memory_order_acq_rel) != 1)
         return;
     ra_pool_stop(context, atomic_load(&context->pool));
+    while (context->customs != NULL) {
+        ra_lasting *first = context->customs;
+        context->customs = first->next;
+        first->end(context, first);
+    }
     pthread_mutex_destroy(&context->lock);
     context->free(context->alloc_user, context);
 }

@@ -13,6 +13,7 @@ typedef struct loader {
     resattn_builder *builder;
     resattn_network *network;
     ra_tensor_loader tensors; /* once there is a network */
+    uint32_t features;
     bool has_normalization, has_size, has_classes, done;
 } loader;
 
@@ -23,7 +24,7 @@ static bool read_tree(loader *l, ra_reader *reader)
     int32_t in_c = 0;
     size_t least;
     l->builder = resattn_builder_new(l->context);
-    resattn_layer *root = l->builder ? ra_tree_read(reader, l->builder, &in_c) : NULL;
+    resattn_layer *root = l->builder ? ra_tree_read(reader, l->builder, l->features, &in_c) : NULL;
     if (!root || !ra_infer(root, in_c) || !ra_tree_least_rest(root, &least))
         return false;
     /* Parameters get memory only when bytes have arrived that could fill them. The payload may move: it has been read.
@@ -198,7 +199,7 @@ resattn_network *ra_blob_load(resattn_context *context, const ra_input *input, c
     if (!ra_source_open(&source, context, input, "load"))
         return NULL;
     loader l = {.context = context, .source = &source, .more = more};
-    bool ok = ra_header_read(&source);
+    bool ok = ra_header_read(&source, &l.features);
     while (ok && !l.done)
         ok = read_next(&l);
     ok = ok && ra_source_at_end(&source) && (!more || more->finish(more->user, l.network));

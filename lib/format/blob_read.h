@@ -31,8 +31,8 @@ typedef struct ra_chunk {
     uLong crc;
 } ra_chunk;
 
-/* Takes the header of a blob. All of these: false with the error recorded. */
-bool ra_header_read(ra_source *source);
+/* Takes the header of a blob, and its incompatible features. All of these: false with the error recorded. */
+bool ra_header_read(ra_source *source, uint32_t *features);
 /* Takes the head of the next chunk. */
 bool ra_chunk_begin(ra_source *source, ra_chunk *chunk);
 /* Takes bytes of the payload that are available. */

@@ -19,11 +19,12 @@ bool ra_write_out(ra_writer *w, const void *bytes, size_t size)
     return true;
 }
 
-static bool write_header(ra_writer *w)
+static bool write_header(ra_writer *w, uint32_t features)
 {
     unsigned char header[RA_BLOB_HEADER_SIZE] = {0};
     memcpy(header, RA_BLOB_MAGIC, RA_BLOB_MAGIC_SIZE);
     ra_store_u32(header + 8, RA_BLOB_VERSION);
+    ra_store_u32(header + 16, features);
     ra_store_u32(header + 20, (uint32_t)crc32(0, header, 20));
     return ra_write_out(w, header, sizeof header);
 }
@@ -65,9 +66,12 @@ bool ra_write_end(ra_writer *w)
     return !chunk->failed && ra_write_out(w, chunk->data, chunk->size);
 }
 
-static bool write_tree(ra_writer *w)
+/* The tree is put together first, as it says which features the header names. */
+static bool write_header_and_tree(ra_writer *w)
 {
-    return ra_tree_write(w->network, ra_write_begin(w, "TREE")) && ra_write_end(w);
+    uint32_t features = 0;
+    return ra_tree_write(w->network, ra_write_begin(w, "TREE"), &features) && write_header(w, features) &&
+           ra_write_end(w);
 }
 
 static bool write_normalization(ra_writer *w)
@@ -165,7 +169,7 @@ resattn_status ra_write_blob(ra_writer *w)
 {
     resattn_context *context = w->network->context;
     w->chunk.context = context;
-    bool ok = write_header(w) && write_tree(w) && write_normalization(w) && write_input_size(w) && write_classes(w) &&
+    bool ok = write_header_and_tree(w) && write_normalization(w) && write_input_size(w) && write_classes(w) &&
               write_texts(w) && write_tensors(w) && (!w->more || w->more(w)) && write_done(w);
     ra_free(context, w->chunk.data);
     return ok ? RESATTN_OK : resattn_last_status();

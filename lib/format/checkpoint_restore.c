@@ -27,6 +27,7 @@ typedef struct restorer {
     double norm, decay;
     ra_own *owns;   /* of each parameter */
     float **values; /* what came beside each parameter: of each of the optimizer's states, at last of the average */
+    int32_t places; /* in `values` */
     ra_unpacker *unpacker;
 } restorer;
 
@@ -146,6 +147,7 @@ static bool take_kind(restorer *r, const char *name)
         return false;
     }
     size_t count = (size_t)r->network->param_count;
+    r->places = r->network->param_count * (r->kind->states + 1);
     r->owns = ra_alloc(r->context, count, sizeof *r->owns);
     r->values = r->owns ? ra_alloc(r->context, count, (size_t)(r->kind->states + 1) * sizeof *r->values) : NULL;
     r->unpacker = r->values ? ra_unpacker_new(r->context) : NULL;
@@ -383,10 +385,10 @@ static void take_over(const restorer *r)
     r->network->storage = r->storage;
 }
 
+/* Of a load that failed, the network is gone by now. */
 static void end(restorer *r)
 {
-    int32_t places = r->values ? r->network->param_count * (r->kind->states + 1) : 0;
-    for (int32_t i = 0; i < places; i++)
+    for (int32_t i = 0; r->values && i < r->places; i++)
         ra_free(r->context, r->values[i]);
     ra_unpacker_free(r->unpacker);
     ra_free(r->context, r->values);
@@ -400,7 +402,8 @@ static bool restore_from(restorer *r, ra_source *source)
     if (!ra_network_read(r->network, "restoring from a checkpoint"))
         return false;
     r->source = source;
-    bool ok = ra_header_read(source);
+    uint32_t features;
+    bool ok = ra_header_read(source, &features);
     while (ok && !r->done)
         ok = read_chunk(r);
     ok = ok && ra_source_at_end(source);

@@ -303,7 +303,7 @@ static ra_execution new_execution(resattn_session *session)
 }
 
 /* Inference reads dense input where it is, unless it is an output too; training keeps a copy for backward. */
-static void run_forward(resattn_session *session, const resattn_tensor *input)
+static resattn_status run_forward(resattn_session *session, const resattn_tensor *input)
 {
     ra_fpmode mode;
     ra_fpmode_enter(&mode);
@@ -315,8 +315,9 @@ static void run_forward(resattn_session *session, const resattn_tensor *input)
     else
         ra_tensor_to_dense(input, session->network->mean, session->network->deviation,
                            ra_value_data(session->program, session->arena, 0));
-    ra_program_forward(&execution);
+    resattn_status status = ra_program_forward(&execution);
     ra_fpmode_leave(&mode);
+    return status;
 }
 
 /* The outputs of the images from `first` on go to the whole batch's. */
@@ -330,15 +331,26 @@ static void keep_outputs(const resattn_session *session, int32_t first, int32_t 
     }
 }
 
-static void run_slices(resattn_session *session, const resattn_tensor *input)
+static resattn_status run_slices(resattn_session *session, const resattn_tensor *input)
 {
-    for (int32_t first = 0; first < session->n; first += session->program->slice) {
+    resattn_status status = RESATTN_OK;
+    for (int32_t first = 0; first < session->n && status == RESATTN_OK; first += session->program->slice) {
         resattn_tensor images = *input;
         images.shape[0] = ra_min(session->program->slice, session->n - first);
         images.data = (char *)input->data + first * input->stride[0] * (int64_t)ra_element_size(input->dtype);
-        run_forward(session, &images);
-        keep_outputs(session, first, (int32_t)images.shape[0]);
+        status = run_forward(session, &images);
+        if (status == RESATTN_OK)
+            keep_outputs(session, first, (int32_t)images.shape[0]);
     }
+    return status;
+}
+
+/* A pass that failed does not count: the next one is what it would have been. */
+static void forget_pass(resattn_session *session)
+{
+    session->state = READY;
+    session->steps--;
+    session->batches -= session->batches > 0;
 }
 
 resattn_status resattn_session_forward(resattn_session *session, const resattn_tensor *input)
@@ -355,10 +367,14 @@ resattn_status resattn_session_forward(resattn_session *session, const resattn_t
     session->key = ra_random_bits(session->seed, (uint64_t)++session->steps);
     if (session->seconds)
         memset(session->seconds, 0, (size_t)session->program->node_count * sizeof *session->seconds);
-    (is_sliced(session) ? run_slices : run_forward)(session, input);
+    resattn_status status = (is_sliced(session) ? run_slices : run_forward)(session, input);
     if (training)
         atomic_fetch_add(&session->network->version, 1);
     (training ? ra_network_give : ra_network_unshare)(session->network);
+    if (status != RESATTN_OK) {
+        forget_pass(session);
+        return status;
+    }
     session->state = FORWARDED;
     for (int32_t i = 0; i < session->output_count; i++) {
         session->outputs[i].tensor.shape[0] = session->n;
@@ -515,12 +531,12 @@ resattn_status resattn_session_backward(resattn_session *session)
     ra_fpmode_enter(&mode);
     clear_missing_gradients(session);
     ra_execution execution = new_execution(session);
-    ra_program_backward(&execution);
+    resattn_status status = ra_program_backward(&execution);
     ra_fpmode_leave(&mode);
-    atomic_store(&session->network->backward_done, true);
+    atomic_store(&session->network->backward_done, status == RESATTN_OK);
     ra_network_give(session->network);
-    session->state = BACKWARDED;
-    return RESATTN_OK;
+    session->state = status == RESATTN_OK ? BACKWARDED : READY;
+    return status;
 }
 
 resattn_status resattn_session_set_accumulate(resattn_session *session, int32_t accumulate)
