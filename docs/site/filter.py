@@ -51,8 +51,9 @@ def paragraphs(comment):
 
 
 def heading(comment):
-    text = paragraphs(comment)
-    title, rest = re.match(r"(.*?)[.:](?:\s|$)(.*)", text, flags=re.S).groups()
+    text = re.sub(r"^-+ (.*?) -+$", r"\1.", paragraphs(comment))
+    title, rest = re.match(r"(.*?)(?:[.:](?:\s|$)|$)(.*)", text, flags=re.S).groups()
+    title = title[:1].upper() + title[1:]
     return f"/** @name {re.sub('[#`]', '', title)}\n{rest}\n*/\n/** @{{ */"
 
 
