@@ -2,8 +2,10 @@
 /* What the tests of faults share: see fault_common.h. */
 #include "fault_common.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { CHANNELS = 8, MOST_KINDS = 64 };
 
@@ -185,4 +187,16 @@ resattn_status fault_train(resattn_session *session, resattn_optimizer *optimize
     if (status == RESATTN_OK && optimizer != NULL)
         status = resattn_optimizer_step(optimizer);
     return status;
+}
+
+int64_t fault_resident(void)
+{
+    long whole, pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file != NULL) {
+        if (fscanf(file, "%ld %ld", &whole, &pages) != 2)
+            pages = 0;
+        fclose(file);
+    }
+    return (int64_t)pages * sysconf(_SC_PAGESIZE);
 }

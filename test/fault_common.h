@@ -36,4 +36,7 @@ uint64_t fault_infer(resattn_session *session, const resattn_tensor *input);
 /* Forward, cross entropy, backward, one step; the first error. `optimizer` may be NULL. */
 resattn_status fault_train(resattn_session *session, resattn_optimizer *optimizer, const resattn_tensor *input);
 
+/* Bytes of memory that the process has; 0 where the system does not tell. */
+int64_t fault_resident(void);
+
 #endif
