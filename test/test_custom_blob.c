@@ -88,6 +88,27 @@ START_TEST(round_trip)
 }
 END_TEST
 
+START_TEST(copies)
+{
+    resattn_network *copy = resattn_network_copy(network);
+    check_same(network, copy);
+    ck_assert_int_eq(host.instances, 4);
+    ck_assert_str_eq(text_of(copy, "swish1"), "the first one");
+    ck_assert_str_eq(text_of(copy, "swish3"), "a longer text, for the last one");
+    ck_assert_ptr_ne(text_of(copy, "swish1"), text_of(network, "swish1"));
+    ck_assert_ptr_null(text_of(copy, "branch.x-test-swish1"));
+    resattn_network_unref(copy);
+    host.save = 3;
+    ck_assert_ptr_null(resattn_network_copy(network));
+    test_expect_error(RESATTN_HOST_ERROR, "swish1: the save callback of x-test-swish answered 3");
+    host.save = 0;
+    host.load = RESATTN_UNSUPPORTED;
+    host.text = "not again";
+    ck_assert_ptr_null(resattn_network_copy(network));
+    test_expect_error(RESATTN_UNSUPPORTED, "swish1: not again");
+}
+END_TEST
+
 /* The header tells readers that do not know about instances; and only where there are some. */
 START_TEST(the_feature_bit)
 {
@@ -306,6 +327,7 @@ int main(void)
     tcase_set_timeout(tests, 120);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, round_trip);
+    tcase_add_test(tests, copies);
     tcase_add_test(tests, the_feature_bit);
     tcase_add_test(tests, kinds_that_are_not_defined);
     tcase_add_test(tests, damaged_instances);

@@ -270,8 +270,10 @@ static resattn_status use_all(resattn_context *c, custom_host *own)
     resattn_plan_free(plan);
     plan = NULL;
     resattn_status status = sgd == NULL ? resattn_last_status() : custom_train(session, sgd, 0, 1);
+    resattn_network *copy = status == RESATTN_OK ? resattn_network_copy(network) : NULL;
     if (status == RESATTN_OK)
-        status = resattn_network_save_stream(network, 1, put, &file);
+        status = copy == NULL ? resattn_last_status() : resattn_network_save_stream(copy, 1, put, &file);
+    resattn_network_unref(copy);
     if (status == RESATTN_OK && (loaded = resattn_network_load_stream(c, get, &file)) != NULL &&
         (plan = resattn_plan_new(loaded, RESATTN_INFERENCE, 1, 12, 12)) != NULL)
         inference = resattn_session_new(plan);

@@ -164,6 +164,7 @@ RESATTN_API resattn_status resattn_custom_add_parameter(resattn_layer *layer, co
 
 /* ---- a run: one call of forward or backward, and borrowed for it ---- */
 
+/* What a run is part of. */
 typedef enum resattn_custom_phase {
     RESATTN_PHASE_NONE = 0,
     RESATTN_PHASE_INFERENCE = 1,

@@ -40,7 +40,8 @@ RESATTN_API void resattn_network_unref(resattn_network *network);
 /*
  * A new network with the same layers, values and all else that is saved with a network, which shares nothing with the old one but the
  * context: to train one while the other serves, or to keep what a training began with. Returns an owned network, or NULL:
- * INVALID_ARGUMENT, WRONG_STATE for a sealed network, BUSY while the network is being trained, OUT_OF_MEMORY. Since 0.9.
+ * INVALID_ARGUMENT, WRONG_STATE for a sealed network, BUSY while the network is being trained, OUT_OF_MEMORY. The instance of a layer
+ * of the host's own is saved and loaded (custom.h): what these callbacks answer. Since 0.9.
  */
 RESATTN_API resattn_network *resattn_network_copy(resattn_network *network);
 
@@ -85,12 +86,16 @@ RESATTN_API resattn_attention *resattn_network_attention(const resattn_network *
  * Reading or writing these tensors is not guarded as calls on the network are: a host sees to it that it writes to none while another
  * thread runs or makes a session of the network, trains, saves or seals it, and reads none while another thread writes or trains.
  */
+
+/* Whether training changes a parameter. */
 typedef enum resattn_parameter_kind {
     RESATTN_PARAMETER_NONE = 0, /* what a getter answers where there is none, as in every enum with a NONE */
     RESATTN_PARAMETER_TRAINABLE = 1,
     RESATTN_PARAMETER_STATISTIC = 2 /* running mean and variance: no gradient */
 } resattn_parameter_kind;
 
+/* How many there are, and of number `index` the name and the kind; NULL and RESATTN_PARAMETER_NONE outside 0 .. count-1
+ * (INVALID_ARGUMENT). Since 0.9. */
 RESATTN_API int32_t resattn_network_parameter_count(const resattn_network *network);
 RESATTN_API const char *resattn_network_parameter_name(const resattn_network *network, int32_t index);
 RESATTN_API resattn_parameter_kind resattn_network_parameter_kind(const resattn_network *network, int32_t index);

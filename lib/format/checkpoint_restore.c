@@ -86,7 +86,7 @@ static bool read_own(const ra_param *param, ra_own *own, ra_reader *reader)
     for (int32_t i = 0; i < RA_FACTORS; i++) {
         own->factors[i] = ra_read_f64(reader);
         own->path_lengths[i] = ra_read_u32(reader);
-        if (!(own->factors[i] >= 0 && own->factors[i] <= RA_LARGEST_FACTOR)) {
+        if (!ra_within(own->factors[i], 0, RA_LARGEST_FACTOR)) {
             ra_fail(RESATTN_BAD_FORMAT, "damaged: a factor of %s is %g, expected 0 to %g", param->name, own->factors[i],
                     RA_LARGEST_FACTOR);
             return false;
@@ -124,7 +124,7 @@ static bool read_average(restorer *r, ra_reader *reader)
     r->has_average = has == 1;
     if (reader->failed)
         return false;
-    if (has > 1 || !(r->decay >= 0 && r->decay < 1))
+    if (has > 1 || !ra_within(r->decay, 0, 1) || r->decay == 1)
         ra_fail(RESATTN_BAD_FORMAT, "damaged: %u averages with the decay %g", (unsigned)has, r->decay);
     else if (!r->has_average && r->wants_average && !r->loads)
         ra_fail(RESATTN_NOT_FOUND, "the checkpoint holds no average of the weights, and one was given to restore");

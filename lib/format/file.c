@@ -31,8 +31,7 @@ static resattn_status status_of(int error)
 static resattn_status system_fail(int error, const char *what)
 {
     char reason[128];
-    if (strerror_r(error, reason, sizeof reason) != 0)
-        snprintf(reason, sizeof reason, "error %d", error);
+    ra_system_reason(error, reason, sizeof reason);
     return ra_fail(status_of(error), "cannot %s: %s", what, reason);
 }
 

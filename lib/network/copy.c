@@ -6,6 +6,41 @@
 
 #include "network/network.h"
 
+/* What an instance is saved as: counted without memory for it, then kept. */
+typedef struct kept {
+    unsigned char *bytes;
+    size_t size, capacity;
+} kept;
+
+static int32_t keep(void *user, const void *bytes, size_t size)
+{
+    kept *k = user;
+    if (k->bytes && size > k->capacity - k->size)
+        return 1;
+    if (k->bytes && size > 0)
+        memcpy(k->bytes + k->size, bytes, size);
+    k->size += size;
+    return 0;
+}
+
+/* An instance of the host's own goes through the bytes that a blob would keep. */
+static bool copy_instance(resattn_layer *copy, const resattn_layer *layer)
+{
+    const ra_layer_kind *kind = layer->kind;
+    kept counted = {0}, k = {0};
+    if (!kind->save)
+        return true;
+    bool copied = kind->save(layer, keep, &counted);
+    if (copied && !(k.bytes = ra_alloc_raw(layer->context, counted.size, 1)))
+        return false;
+    k.capacity = counted.size;
+    copied = copied && kind->save(layer, keep, &k) && kind->load(copy, k.bytes, k.size);
+    if (!copied)
+        ra_fail_within(ra_layer_label(layer));
+    ra_free(layer->context, k.bytes);
+    return copied;
+}
+
 /* The layer with all that is inside of it, to as many levels as a tree may have. NULL with the error recorded. */
 static resattn_layer *copy_layer(resattn_builder *builder, const resattn_layer *layer)
 {
@@ -13,6 +48,8 @@ static resattn_layer *copy_layer(resattn_builder *builder, const resattn_layer *
     if (!copy || (layer->absolute && resattn_layer_set_path(copy, layer->name) != RESATTN_OK))
         return NULL;
     memcpy(copy->attributes, layer->attributes, sizeof copy->attributes);
+    if (!copy_instance(copy, layer))
+        return NULL;
     for (int32_t i = 0; i < layer->child_count; i++) {
         resattn_layer *child = copy_layer(builder, layer->children[i]);
         if (!child || ra_layer_adopt(copy, child) != RESATTN_OK)
