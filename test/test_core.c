@@ -37,6 +37,22 @@ START_TEST(errors_keep_status_and_message)
 }
 END_TEST
 
+/* What a host fails with is as one of the library's own errors. */
+START_TEST(hosts_record_errors)
+{
+    for (int status = RESATTN_INTERNAL; status < RESATTN_OK; status++) {
+        ck_assert_int_eq(resattn_fail((resattn_status)status, "100% of\nit"), status);
+        ck_assert_int_eq(resattn_last_status(), status);
+        ck_assert_str_eq(resattn_last_error(), "100% of?it");
+    }
+    ck_assert_int_eq(resattn_fail(RESATTN_IO_ERROR, resattn_last_error()), RESATTN_IO_ERROR);
+    ck_assert_str_eq(resattn_last_error(), "100% of?it");
+    resattn_clear_error();
+    ck_assert_int_eq(resattn_last_status(), RESATTN_OK);
+    ck_assert_str_eq(resattn_last_error(), "");
+}
+END_TEST
+
 /* Whether a text is well-formed UTF-8 of 1 to 4 bytes a character. */
 static bool is_utf8(const char *text)
 {
@@ -95,9 +111,9 @@ END_TEST
 
 START_TEST(every_status_has_a_text)
 {
-    for (int status = RESATTN_INTERNAL; status <= RESATTN_OK; status++) {
+    for (int status = RESATTN_HOST_ERROR; status <= RESATTN_OK; status++) {
         ck_assert_str_ne(resattn_status_text((resattn_status)status), "unknown status");
-        for (int other = RESATTN_INTERNAL; other < status; other++)
+        for (int other = RESATTN_HOST_ERROR; other < status; other++)
             ck_assert_str_ne(resattn_status_text((resattn_status)status), resattn_status_text((resattn_status)other));
     }
     ck_assert_str_eq(resattn_status_text((resattn_status)-999), "unknown status");
@@ -332,7 +348,7 @@ START_TEST(context_refuses_wrong_arguments)
     test_expect_error(RESATTN_INVALID_ARGUMENT, "level is 4");
     ck_assert_int_eq(resattn_context_threads(context), 3);
     ck_assert_int_eq(resattn_context_set_seed(context, 42), RESATTN_OK);
-    ck_assert_uint_eq(context->seed, 42);
+    ck_assert_uint_eq(resattn_context_seed(context), 42);
     ck_assert_ptr_eq(resattn_context_ref(context), context);
     resattn_context_unref(context);
     resattn_context_unref(context);
@@ -383,6 +399,7 @@ int main(void)
     Suite *suite = suite_create("core");
     TCase *test = tcase_create("core");
     tcase_add_test(test, errors_keep_status_and_message);
+    tcase_add_test(test, hosts_record_errors);
     tcase_add_test(test, long_messages_are_cut_between_characters);
     tcase_add_test(test, errors_belong_to_their_thread);
     tcase_add_test(test, every_status_has_a_text);

@@ -112,7 +112,7 @@ START_TEST(test_runs_allocate_nothing)
         status |= resattn_session_backward(training);
         status |= resattn_optimizer_step(sgd);
         status |= resattn_session_forward(training, i % 2 ? planar : input);
-        status |= resattn_cross_entropy_apply(loss, training, labels, SMALL_BATCH, NULL, NULL);
+        status |= resattn_cross_entropy_apply(loss, training, NULL, labels, SMALL_BATCH, NULL, NULL);
         status |= resattn_session_backward(training);
         status |= resattn_optimizer_set_factor(adamw, "head.fc", "rate", i % 2);
         status |= resattn_optimizer_step(adamw);
@@ -216,7 +216,7 @@ static resattn_status use_all(resattn_context *context, int32_t side, results *r
         (loaded = resattn_network_load_buffer(context, bytes, size)) == NULL ||
         plan_recomputed(loaded, side) != RESATTN_OK)
         status = resattn_last_status();
-    resattn_buffer_free(context, bytes);
+    resattn_buffer_free(bytes);
     resattn_network_unref(loaded);
     resattn_network_unref(network);
     return status;

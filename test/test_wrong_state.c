@@ -64,7 +64,7 @@ static resattn_tensor *new_tensor(int64_t n, int64_t c, int64_t h, int64_t w)
 {
     int64_t shape[4] = {n, c, h, w};
     resattn_tensor *tensor = resattn_tensor_new(context, RESATTN_F32, 4, shape, RESATTN_CHANNELS_LAST);
-    float *value = resattn_tensor_data(tensor);
+    float *value = resattn_tensor_mutable_data(tensor);
     for (int64_t i = 0; i < resattn_tensor_elements(tensor); i++)
         value[i] = (float)(i % 7) - 3;
     return tensor;
@@ -151,7 +151,7 @@ START_TEST(test_damaged_blob)
     ck_assert_msg(loaded != NULL, "%s", resattn_last_error());
     resattn_network_unref(loaded);
     free(copy);
-    resattn_buffer_free(context, bytes);
+    resattn_buffer_free(bytes);
 }
 END_TEST
 
@@ -254,6 +254,8 @@ START_TEST(test_inference)
     NOTHING(ABSENT, "module.mask", resattn_session_output(session, "module.mask")); /* not asked for */
     NOTHING(ABSENT, "no.such", resattn_session_output(session, "no.such"));
     REFUSED(STATE, "inference", resattn_session_set_output_gradient(session, NULL, gradient));
+    REFUSED(STATE, "add gradient: the session is for inference",
+            resattn_session_add_output_gradient(session, NULL, gradient));
     REFUSED(STATE, "inference", resattn_session_backward(session));
     NOTHING(STATE, "", resattn_session_input_gradient(session));
     ck_assert_int_eq(resattn_softmax_cross_entropy(session, labels, 2, &loss, NULL), RESATTN_OK);
@@ -278,6 +280,7 @@ START_TEST(test_training)
     REFUSED(STATE, "backward", resattn_optimizer_step(sgd));
     REFUSED(STATE, "forward", resattn_session_backward(session));
     REFUSED(STATE, "forward", resattn_session_set_output_gradient(session, NULL, gradient));
+    REFUSED(STATE, "forward", resattn_session_add_output_gradient(session, NULL, gradient));
     REFUSED(STATE, "", resattn_session_refresh(session));
     check_inputs(session);
     ck_assert_int_eq(resattn_session_forward(session, input), RESATTN_OK);
@@ -286,6 +289,9 @@ START_TEST(test_training)
     REFUSED(MISMATCH, "1", resattn_session_set_output_gradient(session, NULL, short_one));
     REFUSED(MISMATCH, "", resattn_session_set_output_gradient(session, NULL, input));
     REFUSED(ABSENT, "module.mask", resattn_session_set_output_gradient(session, "module.mask", gradient));
+    REFUSED(INVALID, "NULL", resattn_session_add_output_gradient(session, NULL, NULL));
+    REFUSED(MISMATCH, "1", resattn_session_add_output_gradient(session, NULL, short_one));
+    REFUSED(ABSENT, "module.mask", resattn_session_add_output_gradient(session, "module.mask", gradient));
     REFUSED(INVALID, "2", resattn_session_set_accumulate(session, 2));
     REFUSED(INVALID, "NULL", resattn_softmax_cross_entropy(session, NULL, 2, &loss, NULL));
     REFUSED(MISMATCH, "1", resattn_softmax_cross_entropy(session, labels, 1, &loss, NULL));
@@ -304,6 +310,44 @@ START_TEST(test_training)
     resattn_tensor_unref(short_one);
     resattn_tensor_unref(gradient);
     resattn_tensor_unref(input);
+}
+END_TEST
+
+/* A host that casts the const away gets no further. */
+static void check_session_tensor(const resattn_tensor *tensor)
+{
+    resattn_tensor *cast = (resattn_tensor *)(uintptr_t)tensor;
+    int64_t count = resattn_tensor_elements(tensor);
+    float *values = calloc((size_t)count, sizeof *values);
+    ck_assert_ptr_nonnull(values);
+    NOTHING(STATE, "session", resattn_tensor_mutable_data(cast));
+    NOTHING(STATE, "copy it", resattn_tensor_ref(cast));
+    NOTHING(STATE, "copy it", resattn_tensor_view(cast, NULL, resattn_tensor_shape(tensor)));
+    resattn_tensor_unref(cast); /* which nobody owns */
+    REFUSED(STATE, "session", resattn_tensor_write(cast, RESATTN_CHANNELS_FIRST, values, count));
+    REFUSED(STATE, "session", resattn_tensor_fill(cast, 1));
+    ck_assert_int_eq(resattn_tensor_read(tensor, RESATTN_CHANNELS_LAST, values, count), RESATTN_OK);
+    ck_assert_mem_eq(values, resattn_tensor_data(tensor), (size_t)count * sizeof *values);
+    free(values);
+}
+
+START_TEST(test_tensors_of_a_session)
+{
+    const int32_t labels[2] = {0, 4};
+    resattn_plan *plan = resattn_plan_new(network, RESATTN_TRAINING, 2, 8, 8);
+    ck_assert_int_eq(resattn_plan_set_input_gradient(plan, 1), RESATTN_OK);
+    ck_assert_int_eq(resattn_plan_add_output(plan, "module.mask"), RESATTN_OK);
+    resattn_session *session = resattn_session_new(plan);
+    resattn_tensor *input = new_tensor(2, 3, 8, 8);
+    ck_assert_int_eq(resattn_session_forward(session, input), RESATTN_OK);
+    ck_assert_int_eq(resattn_softmax_cross_entropy(session, labels, 2, NULL, NULL), RESATTN_OK);
+    ck_assert_int_eq(resattn_session_backward(session), RESATTN_OK);
+    check_session_tensor(resattn_session_output(session, NULL));
+    check_session_tensor(resattn_session_output(session, "module.mask"));
+    check_session_tensor(resattn_session_input_gradient(session));
+    resattn_tensor_unref(input);
+    resattn_session_free(session);
+    resattn_plan_free(plan);
 }
 END_TEST
 
@@ -452,6 +496,7 @@ int main(void)
     tcase_add_test(networks, test_mask_size);
     tcase_add_test(networks, test_inference);
     tcase_add_test(networks, test_training);
+    tcase_add_test(networks, test_tensors_of_a_session);
     tcase_add_test(networks, test_loss_of_maps);
     tcase_add_test(networks, test_one_value_a_channel);
     tcase_add_test(networks, test_optimizer);

@@ -35,6 +35,9 @@ RESATTN_API resattn_builder *resattn_builder_new(resattn_context *context);
 /* Frees the builder and every layer that no network has taken. Since 0.9. */
 RESATTN_API void resattn_builder_free(resattn_builder *builder);
 
+/* The context that it was made from, borrowed; NULL for NULL. Since 0.9. */
+RESATTN_API resattn_context *resattn_builder_context(const resattn_builder *builder);
+
 /* The first error of the builder, RESATTN_OK if there was none; its text in resattn_builder_error(), never NULL, borrowed
  * until the builder is freed. Since 0.9. */
 RESATTN_API resattn_status resattn_builder_status(const resattn_builder *builder);
@@ -79,7 +82,7 @@ RESATTN_API resattn_layer *resattn_conv_transpose2d_new(resattn_builder *builder
  * double; the running statistics become (1 - momentum) * old + momentum * new, with the unbiased variance. Inference: by the
  * running statistics. Parameters: weight and bias (trained), running_mean, running_var. Training with one value per channel is
  * refused. Attributes: epsilon (1e-5), momentum (0.1), frozen (0; 1: training also uses the running statistics and leaves
- * them alone); the last two may be changed at any time. resattn_session_set_statistics() takes plain means instead.
+ * them alone); the last two may be changed in a network too. resattn_session_set_statistics() takes plain means instead.
  */
 RESATTN_API resattn_layer *resattn_batch_norm_new(resattn_builder *builder, const char *name);
 
@@ -126,7 +129,7 @@ RESATTN_API resattn_layer *resattn_bilinear_resize_new(resattn_builder *builder,
 RESATTN_API resattn_layer *resattn_linear_new(resattn_builder *builder, const char *name, int32_t out_features);
 
 /* Training: sets elements to 0 with `probability`, and divides the others by 1 - probability. Inference: the identity.
- * Attributes: probability (0 <= p < 1; may be changed at any time). */
+ * Attributes: probability (0 <= p < 1; may be changed in a network too). */
 RESATTN_API resattn_layer *resattn_dropout_new(resattn_builder *builder, const char *name, double probability);
 
 /*
@@ -147,7 +150,9 @@ RESATTN_API resattn_layer *resattn_instance_norm_new(resattn_builder *builder, c
 RESATTN_API resattn_layer *resattn_scale_new(resattn_builder *builder, const char *name, double factor);
 
 /*
- * Containers. A layer can be the child of one container, once.
+ * Containers. A layer can be the child of one container, once. resattn_layer_child() counts the children of a sequential, sum or
+ * concat in the order in which they were added, of a residual branch, shortcut (if it has one), of a down_up down, inner, up, of an
+ * attention module trunk, mask.
  */
 
 /* The children one after the other. */
@@ -200,6 +205,10 @@ RESATTN_API resattn_attention *resattn_attention_new(resattn_builder *builder, c
 RESATTN_API resattn_status resattn_attention_set_trunk(resattn_attention *attention, resattn_layer *trunk);
 RESATTN_API resattn_status resattn_attention_set_mask(resattn_attention *attention, resattn_layer *mask);
 
+/* The branches; NULL for one that is not set. Since 0.9. */
+RESATTN_API resattn_layer *resattn_attention_trunk(const resattn_attention *attention);
+RESATTN_API resattn_layer *resattn_attention_mask(const resattn_attention *attention);
+
 /* Chooses how the branches are combined. Also the attributes "learning" and "activation". Errors: INVALID_ARGUMENT,
  * WRONG_STATE in a network. Since 0.9. */
 RESATTN_API resattn_status resattn_attention_set_learning(resattn_attention *attention, resattn_learning learning);
@@ -228,7 +237,10 @@ typedef enum resattn_attribute_type {
 } resattn_attribute_type;
 
 /* Sets an attribute. Errors (remembered by the builder too): NOT_FOUND with the names that there are; INVALID_ARGUMENT for a
- * value outside the range, or a type that does not fit; WRONG_STATE for one that a network has frozen. Since 0.9. */
+ * value outside the range, or a type that does not fit; WRONG_STATE for one that a network has frozen. A network has
+ * frozen all but the probability of a dropout, and the momentum and `frozen` of a batch norm: these hold from the next forward pass
+ * of training on. They are set while no other thread trains the network, which is not checked, and a probability not between
+ * forward and backward, which goes by the new one. Since 0.9. */
 RESATTN_API resattn_status resattn_layer_set_int(resattn_layer *layer, const char *attribute, int64_t value);
 RESATTN_API resattn_status resattn_layer_set_real(resattn_layer *layer, const char *attribute, double value);
 
@@ -236,13 +248,15 @@ RESATTN_API resattn_status resattn_layer_set_real(resattn_layer *layer, const ch
 RESATTN_API resattn_status resattn_layer_get_int(const resattn_layer *layer, const char *attribute, int64_t *value);
 RESATTN_API resattn_status resattn_layer_get_real(const resattn_layer *layer, const char *attribute, double *value);
 
-/* The attributes of a layer: how many, and of number `index` its name (static, NULL outside), type (0 outside), smallest and
- * largest value and default. Since 0.9. */
+/* The attributes of a layer: how many, and of number `index` its name (static, or the kind's where it is the host's own; NULL
+ * outside), type (0 outside), smallest and largest value and default. Since 0.9. */
 RESATTN_API int32_t resattn_layer_attribute_count(const resattn_layer *layer);
 RESATTN_API const char *resattn_layer_attribute_name(const resattn_layer *layer, int32_t index);
 RESATTN_API resattn_attribute_type resattn_layer_attribute_type(const resattn_layer *layer, int32_t index);
 RESATTN_API resattn_status resattn_layer_attribute_range(const resattn_layer *layer, int32_t index, double *smallest,
                                                          double *largest, double *initial);
+/* 1 for an attribute that may be changed in a network too, else 0. */
+RESATTN_API int32_t resattn_layer_attribute_is_mutable(const resattn_layer *layer, int32_t index);
 
 /*
  * Gives a layer its whole path, whatever its containers are called: so that parameters get the names that published weights
@@ -250,8 +264,9 @@ RESATTN_API resattn_status resattn_layer_attribute_range(const resattn_layer *la
  */
 RESATTN_API resattn_status resattn_layer_set_path(resattn_layer *layer, const char *path);
 
-/* Reading a tree. Any of these is NULL or 0 for NULL. The kind is a static text such as "conv2d"; name and path are borrowed
- * from the layer, name NULL where there is none; the path and the channels are known in a network only. Since 0.9. */
+/* Reading a tree. Any of these is NULL or 0 for NULL. The kind is a text such as "conv2d", static, or borrowed from the context
+ * where it is the host's own; name and path are borrowed from the layer, name NULL where there is none; the path and the channels
+ * are known in a network only. Since 0.9. */
 RESATTN_API const char *resattn_layer_kind(const resattn_layer *layer);
 RESATTN_API const char *resattn_layer_name(const resattn_layer *layer);
 RESATTN_API const char *resattn_layer_path(const resattn_layer *layer);
@@ -259,8 +274,15 @@ RESATTN_API int32_t resattn_layer_in_channels(const resattn_layer *layer);
 RESATTN_API int32_t resattn_layer_out_channels(const resattn_layer *layer);
 RESATTN_API int32_t resattn_layer_child_count(const resattn_layer *layer);
 RESATTN_API resattn_layer *resattn_layer_child(const resattn_layer *layer, int32_t index);
+/* The container that it is in, NULL if it is in none. */
+RESATTN_API resattn_layer *resattn_layer_parent(const resattn_layer *layer);
 /* The layer as an attention module, NULL if it is none. */
 RESATTN_API resattn_attention *resattn_layer_attention(resattn_layer *layer);
+
+/* In a network: how many parameters and statistics the layer itself has, and of each its number in the network, for
+ * resattn_network_parameter(). 0 and -1 where there is none, and outside of a network. Since 0.9. */
+RESATTN_API int32_t resattn_layer_parameter_count(const resattn_layer *layer);
+RESATTN_API int32_t resattn_layer_parameter(const resattn_layer *layer, int32_t index);
 
 #if defined(__cplusplus) && !defined(RESATTN_FFI)
 }

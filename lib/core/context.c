@@ -78,6 +78,11 @@ void resattn_context_unref(resattn_context *context)
     if (context == NULL || atomic_fetch_sub_explicit(&context->references, 1, memory_order_acq_rel) != 1)
         return;
     ra_pool_stop(context, atomic_load(&context->pool));
+    while (context->customs != NULL) {
+        ra_lasting *first = context->customs;
+        context->customs = first->next;
+        first->end(context, first);
+    }
     pthread_mutex_destroy(&context->lock);
     context->free(context->alloc_user, context);
 }
@@ -149,6 +154,11 @@ resattn_status resattn_context_set_seed(resattn_context *context, uint64_t seed)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "context is NULL");
     context->seed = seed;
     return RESATTN_OK;
+}
+
+uint64_t resattn_context_seed(const resattn_context *context)
+{
+    return context == NULL ? 0 : context->seed;
 }
 
 /* The pool's process is looked at before the lock, which a thread that does not exist here may hold after fork(). */

@@ -34,6 +34,9 @@ void *ra_fail_null(resattn_status status, const char *format, ...) RA_PRINTF(2, 
 /* Puts "prefix: " before the message of this thread's last error; returns its status. */
 resattn_status ra_fail_within(const char *prefix);
 
+/* How many errors this thread has recorded: whether a callback recorded one is whether this has changed. */
+uint32_t ra_failures(void);
+
 /* vsnprintf() that cuts what does not fit at the end of a UTF-8 character and shows control characters as '?'. size
  * >= 1. */
 void ra_format(char *buffer, size_t size, const char *format, va_list arguments) RA_PRINTF(3, 0);
@@ -146,6 +149,13 @@ int32_t ra_cpu_count(void);        /* how many CPUs this process may use, 1 at l
 
 /* ---- the context (core/context.c, core/threads.c) ---- */
 
+/* What ends with the context, and never before it: the first member of what it is. */
+typedef struct ra_lasting ra_lasting;
+struct ra_lasting {
+    ra_lasting *next;
+    void (*end)(resattn_context *context, ra_lasting *self);
+};
+
 struct resattn_context {
     atomic_int references;
     resattn_alloc_fn alloc;
@@ -157,7 +167,8 @@ struct resattn_context {
     uint64_t seed;
     int32_t wanted_threads;
     _Atomic(struct ra_pool *) pool; /* NULL until the first session, with one thread, and with a host's runner */
-    pthread_mutex_t lock;           /* protects starting and stopping the pool, and changing the runner */
+    pthread_mutex_t lock;           /* protects starting and stopping the pool, changing the runner, and `customs` */
+    ra_lasting *customs;            /* kinds of layers of the host's own, the newest first (layers/custom.c) */
     resattn_runner_fn runner;
     void *runner_user;
     int32_t runner_workers;

@@ -13,6 +13,7 @@ typedef struct last_error {
 } last_error;
 
 static _Thread_local last_error last;
+static _Thread_local uint32_t failures; /* recorded so far */
 
 /* Cuts a text that fills its buffer before a UTF-8 character that is not whole. */
 static void cut_at_character(char *text)
@@ -53,6 +54,7 @@ static resattn_status record(resattn_status status, const char *format, va_list 
     char message[sizeof last.message];
     ra_format(message, sizeof message, format, arguments);
     memcpy(last.message, message, sizeof message);
+    failures++;
     last.status = status;
     return status;
 }
@@ -80,6 +82,11 @@ resattn_status ra_fail_within(const char *prefix)
     return ra_fail(last.status, "%s: %s", prefix, last.message);
 }
 
+uint32_t ra_failures(void)
+{
+    return failures;
+}
+
 resattn_status resattn_last_status(void)
 {
     return last.status;
@@ -88,6 +95,21 @@ resattn_status resattn_last_status(void)
 const char *resattn_last_error(void)
 {
     return last.message;
+}
+
+void resattn_clear_error(void)
+{
+    last = (last_error){.status = RESATTN_OK};
+}
+
+resattn_status resattn_fail(resattn_status status, const char *message)
+{
+    if (message == NULL)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "fail: the message is NULL");
+    if (status >= RESATTN_OK || status < RESATTN_HOST_ERROR)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "fail: the status is %d, expected %d to -1", (int)status,
+                       RESATTN_HOST_ERROR);
+    return ra_fail(status, "%s", message);
 }
 
 const char *resattn_status_text(resattn_status status)
@@ -119,6 +141,8 @@ const char *resattn_status_text(resattn_status status)
         return "not supported";
     case RESATTN_INTERNAL:
         return "internal error";
+    case RESATTN_HOST_ERROR:
+        return "a callback of the host's failed";
     }
     return "unknown status";
 }

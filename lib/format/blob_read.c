@@ -9,9 +9,11 @@
 typedef struct loader {
     resattn_context *context;
     ra_source *source;
+    const ra_more *more; /* may be NULL */
     resattn_builder *builder;
     resattn_network *network;
     ra_tensor_loader tensors; /* once there is a network */
+    uint32_t features;
     bool has_normalization, has_size, has_classes, done;
 } loader;
 
@@ -22,7 +24,7 @@ static bool read_tree(loader *l, ra_reader *reader)
     int32_t in_c = 0;
     size_t least;
     l->builder = resattn_builder_new(l->context);
-    resattn_layer *root = l->builder ? ra_tree_read(reader, l->builder, &in_c) : NULL;
+    resattn_layer *root = l->builder ? ra_tree_read(reader, l->builder, l->features, &in_c) : NULL;
     if (!root || !ra_infer(root, in_c) || !ra_tree_least_rest(root, &least))
         return false;
     /* Parameters get memory only when bytes have arrived that could fill them. The payload may move: it has been read.
@@ -164,6 +166,11 @@ static bool read_chunk(loader *l)
         return false;
     const chunk_kind *kind = find_kind(c.type);
     unsigned long long at = c.at;
+    bool known = false;
+    if (!kind && l->network && l->more && !l->more->chunk(l->more->user, l->source, l->network, &c, &known))
+        return false;
+    if (known)
+        return true;
     if (!kind && (c.type[0] & 0x20))
         return ra_chunk_end(l->source, &c);
     if (!kind)
@@ -186,53 +193,39 @@ static bool read_next(loader *l)
     return any || read_chunk(l);
 }
 
-static resattn_network *load(resattn_context *context, ra_source *source)
+resattn_network *ra_blob_load(resattn_context *context, const ra_input *input, const ra_more *more)
 {
-    loader l = {.context = context, .source = source};
-    bool ok = ra_header_read(source);
+    ra_source source;
+    if (!ra_source_open(&source, context, input, "load"))
+        return NULL;
+    loader l = {.context = context, .source = &source, .more = more};
+    bool ok = ra_header_read(&source, &l.features);
     while (ok && !l.done)
         ok = read_next(&l);
-    ok = ok && ra_source_at_end(source);
+    ok = ok && ra_source_at_end(&source) && (!more || more->finish(more->user, l.network));
     if (ok)
         atomic_fetch_add(&l.network->version, 1);
     ra_tensors_end(&l.tensors);
     resattn_builder_free(l.builder);
-    ra_source_close(source);
-    if (!ok)
-        resattn_network_unref(l.network);
-    return ok ? l.network : NULL;
+    if (ra_source_close(&source, ok))
+        return l.network;
+    resattn_network_unref(l.network);
+    return NULL;
 }
 
 /* ---- the three ways in ---- */
 
 resattn_network *resattn_network_load(resattn_context *context, const char *path)
 {
-    if (!context || !path)
-        return ra_fail_null(RESATTN_INVALID_ARGUMENT, "load: the %s is NULL", context ? "path" : "context");
-    int descriptor = ra_file_open(path);
-    resattn_network *network = NULL;
-    if (descriptor >= 0) {
-        ra_source source = {.context = context, .read = ra_file_read, .user = &descriptor};
-        network = load(context, &source);
-        ra_file_close(descriptor);
-    }
-    if (!network)
-        ra_fail_within(path);
-    return network;
+    return ra_blob_load(context, &(ra_input){.form = "path", .path = path}, NULL);
 }
 
 resattn_network *resattn_network_load_buffer(resattn_context *context, const void *bytes, size_t size)
 {
-    if (!context || !bytes)
-        return ra_fail_null(RESATTN_INVALID_ARGUMENT, "load: the %s is NULL", context ? "buffer" : "context");
-    ra_source source = {.context = context, .data = bytes, .available = size};
-    return load(context, &source);
+    return ra_blob_load(context, &(ra_input){.form = "buffer", .bytes = bytes, .size = size}, NULL);
 }
 
 resattn_network *resattn_network_load_stream(resattn_context *context, resattn_read_fn read, void *user)
 {
-    if (!context || !read)
-        return ra_fail_null(RESATTN_INVALID_ARGUMENT, "load: the %s is NULL", context ? "callback" : "context");
-    ra_source source = {.context = context, .read = read, .user = user};
-    return load(context, &source);
+    return ra_blob_load(context, &(ra_input){.form = "callback", .read = read, .user = user}, NULL);
 }

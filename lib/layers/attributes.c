@@ -161,6 +161,12 @@ resattn_attribute_type resattn_layer_attribute_type(const resattn_layer *layer, 
     return attribute ? attribute->type : RESATTN_ATTRIBUTE_NONE;
 }
 
+int32_t resattn_layer_attribute_is_mutable(const resattn_layer *layer, int32_t index)
+{
+    const ra_attribute *attribute = attribute_at(layer, index);
+    return attribute && attribute->flags & RA_ATTRIBUTE_MUTABLE;
+}
+
 resattn_status resattn_layer_attribute_range(const resattn_layer *layer, int32_t index, double *smallest,
                                              double *largest, double *initial)
 {

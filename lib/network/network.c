@@ -48,6 +48,7 @@ static int64_t list_params(resattn_network *network)
             if (!name_param(layer, param) || !ra_grow(context, (void **)&network->params, network->param_count, &capacity,
                                                       sizeof *network->params))
                 return -1;
+            param->index = network->param_count;
             network->params[network->param_count++] = param;
             if (param->elements > INT64_MAX / 8 - elements)
                 return ra_fail(RESATTN_TOO_LARGE, "%s: the network's parameters do not fit a size", param->name), -1;
@@ -90,6 +91,8 @@ static void place_params(resattn_network *network, float *memory, bool gradients
             continue;
         resattn_tensor *tensor = gradients ? &param->gradient_tensor : &param->value_tensor;
         ra_tensor_embed(tensor, param->rank, param->shape, RESATTN_CHANNELS_LAST, memory);
+        tensor->context = network->context;
+        tensor->owner = &network->tensors;
         if (gradients) {
             param->gradient = memory;
         } else {
@@ -180,6 +183,10 @@ static bool can_be_root(const resattn_builder *builder, const resattn_layer *roo
     return false;
 }
 
+static void ref_network(void *network) { resattn_network_ref(network); }
+
+static void unref_network(void *network) { resattn_network_unref(network); }
+
 resattn_network *resattn_network_new_zeroed(resattn_builder *builder, resattn_layer *root, int32_t in_channels)
 {
     if (!can_be_root(builder, root, in_channels))
@@ -193,6 +200,7 @@ resattn_network *resattn_network_new_zeroed(resattn_builder *builder, resattn_la
     network->root = root;
     network->in_c = in_channels;
     network->storage = RESATTN_F32;
+    network->tensors = (ra_tensor_owner){.object = network, .ref = ref_network, .unref = unref_network};
     pthread_mutex_init(&network->lock, NULL);
     if (!set_up(network)) {
         ra_unname_layers(root);

@@ -36,6 +36,7 @@ struct resattn_network {
     atomic_int users;               /* runs of inference under way; -1: a training call is under way */
     atomic_bool backward_done;      /* gradients hold something */
     float *values, *gradients;      /* the memory of all parameters */
+    ra_tensor_owner tensors;        /* of the parameters and gradients: shares that are held of these */
     atomic_bool sealed;             /* the parameters are gone: values and gradients are NULL */
     pthread_mutex_t lock;           /* protects constants */
     struct ra_constants *constants; /* the newest snapshot that a session holds, or NULL */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Exponential moving averages of weights. */
+#include <math.h>
 #include <string.h>
 
 #include "train/average.h"
@@ -91,6 +92,16 @@ void resattn_ema_free(resattn_ema *average)
     ra_free(network->context, average->pieces);
     ra_free(network->context, average);
     resattn_network_unref(network);
+}
+
+resattn_network *resattn_ema_network(const resattn_ema *average)
+{
+    return average ? average->network : NULL;
+}
+
+double resattn_ema_decay(const resattn_ema *average)
+{
+    return average ? average->decay : NAN;
 }
 
 resattn_status resattn_ema_update(resattn_ema *average)

@@ -44,6 +44,11 @@ void resattn_mask_loss_free(resattn_mask_loss *loss)
     resattn_context_unref(context);
 }
 
+resattn_mask_loss_kind resattn_mask_loss_get_kind(const resattn_mask_loss *loss)
+{
+    return loss ? loss->kind : RESATTN_MASK_LOSS_NONE;
+}
+
 static bool is_attribute(const resattn_mask_loss *loss, const char *attribute)
 {
     if (!loss || !attribute)
@@ -306,7 +311,7 @@ resattn_status resattn_mask_loss_apply(const resattn_mask_loss *loss, resattn_se
                        : !name    ? "name"
                                   : "targets");
     const resattn_tensor *mask = resattn_session_output(session, name);
-    if (!mask)
+    if (!mask || ra_tensor_check_read(targets, "mask loss: targets") != RESATTN_OK)
         return resattn_last_status();
     int64_t images = mask->shape[0];
     comparison c = {.kind = loss->kind, .targets = targets, .image_weights = image_weights, .mask = mask->data};

@@ -37,7 +37,7 @@ static void fail_builder(calls *c)
 static resattn_layer *leaf(calls *c, resattn_builder *b, const char *name)
 {
     fuzz_input *in = &c->in;
-    switch (fuzz_range(in, 0, 15)) {
+    switch (fuzz_range(in, 0, 16)) {
     case 0:
         return resattn_conv2d_new(b, name, fuzz_int(in), fuzz_int(in), fuzz_int(in), fuzz_int(in));
     case 1:
@@ -68,6 +68,8 @@ static resattn_layer *leaf(calls *c, resattn_builder *b, const char *name)
         return resattn_subsample_new(b, name, fuzz_int(in), fuzz_int(in));
     case 14:
         return fuzz_chance(in, 128) ? resattn_channel_norm_new(b, name) : resattn_instance_norm_new(b, name);
+    case 15:
+        return fuzz_custom_layer(b, name, fuzz_chance(in, 128));
     default:
         return resattn_scale_new(b, name, fuzz_real(in));
     }
@@ -234,6 +236,32 @@ static void grow_network(calls *c)
     resattn_builder_free(builder);
 }
 
+static void ask_layer(calls *c)
+{
+    resattn_layer *layer = pick_layer(c);
+    int32_t index = fuzz_int(&c->in);
+    (void)resattn_layer_parent(layer);
+    (void)resattn_layer_parameter(layer, index);
+    (void)resattn_layer_parameter_count(layer);
+    (void)resattn_layer_attribute_is_mutable(layer, index);
+    (void)resattn_layer_instance(layer);
+    (void)resattn_attention_trunk(resattn_layer_attention(layer));
+    (void)resattn_attention_mask(resattn_layer_attention(layer));
+    (void)resattn_builder_context(PICK(c, builders));
+}
+
+/* More kinds, as many as there are names; the context has the first one already. */
+static void new_kind(calls *c)
+{
+    static const char *const names[] = {"x-fuzz", "x-a", "y-a", "x-", "x-fuzz2"};
+    resattn_context *context = pick_context(c);
+    resattn_custom *custom = fuzz_made(resattn_custom_new(context, names[fuzz_byte(&c->in) % 5], NULL, NULL, NULL));
+    fuzz_ok(resattn_custom_set_backward(custom, NULL, fuzz_int(&c->in)));
+    fuzz_ok(resattn_custom_add_attribute(custom, fuzz_name(&c->in), (resattn_attribute_type)fuzz_range(&c->in, 0, 3),
+                                         fuzz_real(&c->in), fuzz_real(&c->in), fuzz_real(&c->in),
+                                         fuzz_range(&c->in, 0, 2)));
+}
+
 static void share_context(calls *c)
 {
     resattn_context *context = pick_context(c);
@@ -245,8 +273,9 @@ static void share_context(calls *c)
     resattn_status_text((resattn_status)fuzz_int(&c->in));
 }
 
-const call_fn build_calls[] = {new_builder, free_builder, fail_builder, new_leaf,     new_leaf,      new_container,
-                               add_child,   add_child,    set_branch,   set_branch,   set_attribute, set_attribute,
-                               set_path,    grow,         new_model,    new_config,   use_config,    build_config,
-                               new_network, new_network,  new_sample,   grow_network, share_context};
+const call_fn build_calls[] = {new_builder,   free_builder,  fail_builder, new_leaf,     new_leaf,
+                               new_container, add_child,     add_child,    set_branch,   set_branch,
+                               set_attribute, set_attribute, set_path,     grow,         new_model,
+                               new_config,    use_config,    build_config, new_network,  new_network,
+                               new_sample,    ask_layer,     new_kind,     grow_network, share_context};
 const uint32_t build_call_count = COUNT(build_calls);

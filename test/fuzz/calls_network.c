@@ -15,6 +15,11 @@ static void share(calls *c)
     resattn_network_unref(network);
 }
 
+static void copy(calls *c)
+{
+    keep_network(c, fuzz_made(resattn_network_copy(PICK(c, networks))));
+}
+
 static void drop(calls *c)
 {
     uint32_t slot = fuzz_byte(&c->in) % SLOTS;
@@ -98,7 +103,7 @@ static void save(calls *c)
     size_t size = 0;
     if (fuzz_ok(resattn_network_save_buffer(network, fuzz_range(&c->in, -1, 3), fuzz_chance(&c->in, 4) ? NULL : &bytes,
                                             &size)))
-        resattn_buffer_free(resattn_network_context(network), bytes);
+        resattn_buffer_free(bytes);
 }
 
 static void load(calls *c)
@@ -126,6 +131,6 @@ static void weights(calls *c)
     resattn_weights_report_free(report);
 }
 
-const call_fn network_calls[] = {share,    drop,  initialize, seal, ask,    set_classes, set_normalization,
-                                 set_text, touch, save,       load, weights};
+const call_fn network_calls[] = {share,    copy,  copy, drop, initialize, seal, ask, set_classes, set_normalization,
+                                 set_text, touch, save, load, weights};
 const uint32_t network_call_count = COUNT(network_calls);

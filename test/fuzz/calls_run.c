@@ -120,7 +120,10 @@ static void set_gradient(calls *c)
     resattn_session *session = PICK(c, sessions);
     const char *name = fuzz_chance(&c->in, 64) ? pick_path(c, resattn_session_network(session)) : NULL;
     const resattn_tensor *gradient = fuzz_chance(&c->in, 64) ? pick_source(c) : resattn_session_output(session, name);
-    fuzz_ok(resattn_session_set_output_gradient(session, name, gradient));
+    if (fuzz_chance(&c->in, 64))
+        fuzz_ok(resattn_session_add_output_gradient(session, name, gradient));
+    else
+        fuzz_ok(resattn_session_set_output_gradient(session, name, gradient));
 }
 
 static void backward(calls *c)
@@ -150,6 +153,7 @@ static void change_session(calls *c)
         fuzz_ok(resattn_session_refresh(session));
         break;
     }
+    fuzz_ok(resattn_session_set_seed(session, fuzz_byte(&c->in)));
     (void)resattn_session_step_count(session);
 }
 
@@ -162,6 +166,9 @@ static void ask_session(calls *c)
     (void)resattn_session_operation_kernel(session, index);
     (void)resattn_session_operation_multiply_adds(session, index);
     (void)resattn_session_operation_seconds(session, index);
+    (void)resattn_session_output_name(session, index);
+    (void)resattn_session_output_count(session);
+    (void)resattn_session_profiling(session);
 }
 
 const call_fn run_calls[] = {new_plan,     change_plan, ask_plan,       free_plan,  new_session,      new_session,

@@ -93,6 +93,12 @@ static void share(calls *c)
     resattn_tensor_unref(tensor);
 }
 
+/* A parameter's tensor outlives what it is of. */
+static void own(calls *c)
+{
+    KEEP(c, tensors, resattn_tensor_unref, resattn_tensor_ref(pick_target(c)));
+}
+
 static void drop(calls *c)
 {
     uint32_t slot = fuzz_byte(&c->in) % SLOTS;
@@ -142,6 +148,6 @@ static void set_pixels(calls *c)
                                       fuzz_chance(&c->in, 64) ? NULL : deviation));
 }
 
-const call_fn tensor_calls[] = {new_tensor, wrap, wrap_pixels,    view, share,     drop,
-                                copy,       fill, read_and_write, ask,  set_pixels};
+const call_fn tensor_calls[] = {new_tensor, wrap, wrap_pixels, view,           share, own,
+                                drop,       copy, fill,        read_and_write, ask,   set_pixels};
 const uint32_t tensor_call_count = COUNT(tensor_calls);

@@ -156,6 +156,26 @@ static void save(calls *c)
                                            fuzz_range(&c->in, -1, 3), fuzz_sink_write, &c->saved));
 }
 
+/* A checkpoint as a whole; some of its parts. */
+static void load(calls *c)
+{
+    fuzz_stream stream = {.bytes = c->saved.bytes, .size = c->saved.size, .piece = fuzz_byte(&c->in)};
+    resattn_network *network = NULL;
+    resattn_optimizer *optimizer = NULL;
+    resattn_ema *average = NULL;
+    uint32_t parts = fuzz_byte(&c->in);
+    if (!fuzz_ok(resattn_checkpoint_load_stream(pick_context(c), fuzz_stream_read, &stream, parts & 1 ? &network : NULL,
+                                                parts & 2 ? &optimizer : NULL, parts & 4 ? &average : NULL))) {
+        FUZZ_CHECK(!network && !optimizer && !average, "a part of a checkpoint that was refused");
+        return;
+    }
+    keep_network(c, network);
+    if (optimizer)
+        KEEP(c, optimizers, resattn_optimizer_free, optimizer);
+    if (average)
+        KEEP(c, averages, resattn_ema_free, average);
+}
+
 static void restore(calls *c)
 {
     resattn_optimizer *optimizer = PICK(c, optimizers);
@@ -167,5 +187,5 @@ static void restore(calls *c)
 const call_fn train_calls[] = {
     softmax_cross_entropy, softmax_cross_entropy, new_loss,     use_loss, new_mask_loss,  use_mask_loss, use_mask_loss,
     new_optimizer,         change_optimizer,      step,         step,     free_optimizer, new_average,   use_average,
-    free_average,          new_schedule,          use_schedule, save,     restore};
+    free_average,          new_schedule,          use_schedule, save,     restore,        load};
 const uint32_t train_call_count = COUNT(train_calls);

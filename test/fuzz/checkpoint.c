@@ -24,6 +24,20 @@ static void save_and_restore(resattn_optimizer *optimizer, resattn_ema *average)
     free(sink.bytes);
 }
 
+/* All three at once. */
+static void load_whole(resattn_context *context, uint32_t options, const uint8_t *blob, size_t size)
+{
+    resattn_network *network = NULL;
+    resattn_optimizer *optimizer = NULL;
+    resattn_ema *average = NULL;
+    if (fuzz_ok(resattn_checkpoint_load_buffer(context, blob, size, &network, options & 2 ? &optimizer : NULL,
+                                               options & 4 ? &average : NULL)))
+        FUZZ_CHECK(network && (optimizer || !(options & 2)), "a part is missing");
+    resattn_ema_free(average);
+    resattn_optimizer_free(optimizer);
+    resattn_network_unref(network);
+}
+
 static void restore(resattn_network *network, uint32_t options, const uint8_t *blob, size_t size, fuzz_heap *heap)
 {
     resattn_optimizer *optimizer = fuzz_made((options & 2 ? resattn_adamw_new : resattn_sgd_new)(network, 0.1));
@@ -56,6 +70,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         if (network)
             restore(network, options, blob, blob_size, &heap);
         resattn_network_unref(network);
+        if (options & 8)
+            load_whole(context, options, blob, blob_size);
     }
     fuzz_context_end(&heap, context);
     free(blob);

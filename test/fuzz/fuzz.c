@@ -102,7 +102,9 @@ static void heap_free(void *user, void *memory)
 resattn_context *fuzz_context_new(fuzz_heap *heap, int32_t threads)
 {
     resattn_context *context = resattn_context_new_with_allocator(threads, heap_alloc, heap_free, heap);
-    return fuzz_made(context);
+    if (fuzz_made(context))
+        fuzz_define_custom(context);
+    return context;
 }
 
 void fuzz_context_end(fuzz_heap *heap, resattn_context *context)

@@ -62,6 +62,13 @@ bool fuzz_ok(resattn_status status);
 /* A handle that came back. Returns it. */
 void *fuzz_made(void *handle);
 
+/* ---- a kind of layer of the host's (custom.c) ---- */
+
+/* Makes "x-fuzz" known to the context: contexts of fuzz_context_new() have it. */
+void fuzz_define_custom(resattn_context *context);
+/* Such a layer, which a constructor's errors may keep from being made. */
+resattn_layer *fuzz_custom_layer(resattn_builder *builder, const char *name, bool with_instance);
+
 /* ---- blobs (mend.c) ---- */
 
 /* Makes the checksums and lengths of a blob right, wherever there is enough left of it to say which they are. */

@@ -78,7 +78,7 @@ static resattn_layer *same_leaf(growth *g, int32_t channels)
 {
     resattn_builder *b = g->builder;
     const char *name = fuzz_name(g->in);
-    switch (fuzz_range(g->in, 0, 12)) {
+    switch (fuzz_range(g->in, 0, 13)) {
     case 0:
         return resattn_batch_norm_new(b, name);
     case 1:
@@ -103,6 +103,8 @@ static resattn_layer *same_leaf(growth *g, int32_t channels)
         return resattn_average_pool_new(b, name, 3, 1, 1);
     case 11:
         return resattn_bilinear_resize_new(b, name, 0, 0);
+    case 12:
+        return fuzz_custom_layer(b, name, fuzz_chance(g->in, 128));
     default:
         return convolution(g, channels, channels);
     }

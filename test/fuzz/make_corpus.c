@@ -34,7 +34,7 @@ static void write_blob(resattn_network *network, const char *name, uint32_t opti
     FUZZ_CHECK(network && resattn_network_save_buffer(network, level, &bytes, &size) == RESATTN_OK, "%s", name);
     const uint8_t head[] = {(uint8_t)options, 9};
     write_input("blob", name, head, sizeof head, bytes, size);
-    resattn_buffer_free(resattn_network_context(network), bytes);
+    resattn_buffer_free(bytes);
 }
 
 static void write_blobs(resattn_context *context)
@@ -216,6 +216,7 @@ int main(int argc, char **argv)
     top = argv[1];
     mkdir(top, 0777);
     resattn_context *context = resattn_context_new(1);
+    fuzz_define_custom(context);
     write_blobs(context);
     write_checkpoints(context);
     write_safetensors(context);

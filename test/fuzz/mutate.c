@@ -287,7 +287,7 @@ static void add_network(resattn_network *network)
         FUZZ_CHECK(resattn_network_save_buffer(network, type == RESATTN_F32 ? 6 : 0, &bytes, &size) == RESATTN_OK,
                    "save");
         add_file(blobs, &blob_count, bytes, size);
-        resattn_buffer_free(resattn_network_context(network), bytes);
+        resattn_buffer_free(bytes);
         const char *path = fuzz_file("", 0);
         resattn_status status = resattn_network_save_weights(network, path, (resattn_dtype)type);
         FILE *saved = status == RESATTN_OK ? fopen(path, "rb") : NULL;
@@ -302,6 +302,7 @@ static void add_network(resattn_network *network)
 static void make_bases(void)
 {
     resattn_context *context = resattn_context_new(1);
+    fuzz_define_custom(context);
     add_network(sample_full_network(context));
     add_network(sample_trained_network(context));
     for (int kind = 0; kind < 4; kind++) {

@@ -124,7 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
             compare_outputs(network, loaded);
         fuzz_save_and_load(loaded, 1);
         resattn_network_unref(loaded);
-        resattn_buffer_free(context, blob);
+        resattn_buffer_free(blob);
     }
     resattn_network_unref(network);
     fuzz_context_end(&heap, context);

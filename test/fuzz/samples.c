@@ -68,6 +68,8 @@ resattn_network *sample_full_network(resattn_context *context)
     resattn_layer_add(net, module(b));
     resattn_layer_add(net, branches(b));
     resattn_layer_add(net, resattn_identity_new(b, "end"));
+    resattn_layer_add(net, fuzz_custom_layer(b, "own", true));
+    resattn_layer_add(net, fuzz_custom_layer(b, NULL, false));
     resattn_layer_add(net, resattn_sigmoid_new(b, NULL));
     resattn_layer_add(net, resattn_global_average_pool_new(b, NULL));
     resattn_layer_add(net, resattn_linear_new(b, "fc", 3));

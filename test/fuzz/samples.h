@@ -10,7 +10,7 @@
 /* Few parameters: a convolution, a batch norm, dropout, a linear layer; 2 channels in, 3 classes. */
 resattn_network *sample_trained_network(resattn_context *context);
 
-/* Something of everything: attention, all containers, names with dots, class names, texts. */
+/* Something of everything: attention, all containers, layers of the host, names with dots, class names, texts. */
 resattn_network *sample_full_network(resattn_context *context);
 
 /*

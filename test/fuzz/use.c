@@ -115,10 +115,10 @@ void fuzz_save_and_load(resattn_network *network, int32_t level)
     if (loaded && fuzz_ok(resattn_network_save_buffer(loaded, level, &second, &second_size))) {
         FUZZ_CHECK(first_size == second_size && memcmp(first, second, first_size) == 0, "%zu bytes, then other %zu",
                    first_size, second_size);
-        resattn_buffer_free(context, second);
+        resattn_buffer_free(second);
     }
     resattn_network_unref(loaded);
-    resattn_buffer_free(context, first);
+    resattn_buffer_free(first);
 }
 
 /* ---- comparing ---- */
