@@ -183,12 +183,15 @@ RESATTN_API resattn_layer *resattn_down_up_new(resattn_builder *builder, const c
  * The mask has the trunk's height and width, and its channels or one channel that weighs all of them. A name of its own makes
  * the two outputs `name.trunk` and `name.mask`; without one they are `trunk` and `mask` of the container around it.
  */
+
+/* How trunk and mask are combined. */
 typedef enum resattn_learning {
     RESATTN_LEARNING_NONE = 0,
     RESATTN_LEARNING_RESIDUAL = 1, /* (1 + M) * T */
     RESATTN_LEARNING_NAIVE = 2     /* M * T */
 } resattn_learning;
 
+/* What makes the mask of the mask branch's output. */
 typedef enum resattn_mask_activation {
     RESATTN_ACTIVATION_NONE = 0,
     RESATTN_ACTIVATION_MIXED = 1,   /* sigmoid */
@@ -230,6 +233,8 @@ RESATTN_API const char *resattn_attention_trunk_name(const resattn_attention *at
 /*
  * Attributes. Every layer's settings, by name: integers (which stand for switches and enumerators too) and real numbers.
  */
+
+/* The type of an attribute. */
 typedef enum resattn_attribute_type {
     RESATTN_ATTRIBUTE_NONE = 0,
     RESATTN_ATTRIBUTE_INT = 1,

@@ -85,12 +85,16 @@ RESATTN_API resattn_attention *resattn_network_attention(const resattn_network *
  * Reading or writing these tensors is not guarded as calls on the network are: a host sees to it that it writes to none while another
  * thread runs or makes a session of the network, trains, saves or seals it, and reads none while another thread writes or trains.
  */
+
+/* Whether training changes a parameter. */
 typedef enum resattn_parameter_kind {
     RESATTN_PARAMETER_NONE = 0, /* what a getter answers where there is none, as in every enum with a NONE */
     RESATTN_PARAMETER_TRAINABLE = 1,
     RESATTN_PARAMETER_STATISTIC = 2 /* running mean and variance: no gradient */
 } resattn_parameter_kind;
 
+/* How many there are, and of number `index` the name and the kind; NULL and RESATTN_PARAMETER_NONE outside 0 .. count-1
+ * (INVALID_ARGUMENT). Since 0.9. */
 RESATTN_API int32_t resattn_network_parameter_count(const resattn_network *network);
 RESATTN_API const char *resattn_network_parameter_name(const resattn_network *network, int32_t index);
 RESATTN_API resattn_parameter_kind resattn_network_parameter_kind(const resattn_network *network, int32_t index);

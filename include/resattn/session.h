@@ -16,6 +16,7 @@
 extern "C" {
 #endif
 
+/* What a session is for. */
 typedef enum resattn_purpose {
     RESATTN_PURPOSE_NONE = 0,
     RESATTN_INFERENCE = 1, /* forward only, with batch norm by running statistics and without dropout */

@@ -30,6 +30,7 @@ typedef enum resattn_weights_problem {
     RESATTN_WEIGHTS_WRONG_SHAPE = 3
 } resattn_weights_problem;
 
+/* A list of what differed. */
 typedef struct resattn_weights_report resattn_weights_report;
 
 /*

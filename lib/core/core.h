@@ -6,6 +6,8 @@
 #ifndef RA_CORE_H
 #define RA_CORE_H
 
+#include <fenv.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -37,9 +39,12 @@ resattn_status ra_fail_within(const char *prefix);
 /* How many errors this thread has recorded: whether a callback recorded one is whether this has changed. */
 uint32_t ra_failures(void);
 
-/* vsnprintf() that cuts what does not fit at the end of a UTF-8 character and shows control characters as '?'. size
- * >= 1. */
+/* vsnprintf() that cuts what does not fit at the end of a UTF-8 character and shows control characters as '?', in the C
+ * locale. size >= 1. */
 void ra_format(char *buffer, size_t size, const char *format, va_list arguments) RA_PRINTF(3, 0);
+
+/* What an errno means, in English. */
+void ra_system_reason(int error, char *text, size_t size);
 
 /* ---- checked arithmetic (inline: a product of sizes is never computed unchecked) ---- */
 
@@ -81,6 +86,13 @@ static inline int64_t ra_div_up(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
+/* Whether smallest <= value <= largest; not for NaN, and then without the exception that C's operators raise and the host
+ * may have unmasked. */
+static inline bool ra_within(double value, double smallest, double largest)
+{
+    return isgreaterequal(value, smallest) && islessequal(value, largest);
+}
+
 /* ---- memory (core/memory.c): through the context's allocator, aligned to RA_ALIGNMENT ---- */
 
 #define RA_ALIGNMENT 64
@@ -108,7 +120,8 @@ double ra_random_normal(uint64_t key, uint64_t counter);  /* Box-Muller of two u
 /* ---- floating-point mode (core/fpmode.c) ---- */
 
 typedef struct ra_fpmode {
-    uint64_t saved;
+    uint64_t saved;     /* on x86-64 and arm64 */
+    fenv_t environment; /* elsewhere */
 } ra_fpmode;
 
 /* Round to nearest, denormals flushed to zero on input and output, exceptions masked; leave restores what the caller
@@ -185,6 +198,10 @@ void ra_log(resattn_context *context, resattn_log_level level, const char *forma
  * cannot be started). Any thread. */
 resattn_status ra_context_open(resattn_context *context);
 void ra_context_close(resattn_context *context);
+
+/* WRONG_STATE in a child process, after fork(), of the one whose threads the context has; RESATTN_OK otherwise. For calls
+ * that compute: without the threads they would take many times as long, and nobody would know why. */
+resattn_status ra_context_check(const resattn_context *context);
 
 /* How many different `worker` numbers ra_parallel() may use: 1 at least, fixed while a session is open. */
 int32_t ra_workers(const resattn_context *context);

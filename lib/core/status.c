@@ -4,6 +4,7 @@
  */
 #include "core/core.h"
 
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,9 +39,37 @@ static void mask_controls(char *text)
             *text = '?';
 }
 
+/* The calling thread's locale becomes C's, whatever the host's is, so that messages read the same everywhere: "0.5", not
+ * "0,5". To be given back by leave_c_locale(); 0 where the system has none. */
+static locale_t enter_c_locale(locale_t *before)
+{
+    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* a static object in common C libraries */
+    if (c != (locale_t)0)
+        *before = uselocale(c);
+    return c;
+}
+
+static void leave_c_locale(locale_t c, locale_t before)
+{
+    if (c == (locale_t)0)
+        return;
+    uselocale(before);
+    freelocale(c);
+}
+
+void ra_system_reason(int error, char *text, size_t size)
+{
+    locale_t before = (locale_t)0, c = enter_c_locale(&before);
+    if (strerror_r(error, text, size) != 0)
+        snprintf(text, size, "error %d", error);
+    leave_c_locale(c, before);
+}
+
 void ra_format(char *buffer, size_t size, const char *format, va_list arguments)
 {
+    locale_t before = (locale_t)0, c = enter_c_locale(&before);
     int length = vsnprintf(buffer, size, format, arguments);
+    leave_c_locale(c, before);
     if (length < 0)
         buffer[0] = '\0';
     else if ((size_t)length >= size)

@@ -27,6 +27,7 @@ typedef struct restorer {
     double norm, decay;
     ra_own *owns;   /* of each parameter */
     float **values; /* what came beside each parameter: of each of the optimizer's states, at last of the average */
+    int32_t places; /* in `values` */
     ra_unpacker *unpacker;
 } restorer;
 
@@ -85,7 +86,7 @@ static bool read_own(const ra_param *param, ra_own *own, ra_reader *reader)
     for (int32_t i = 0; i < RA_FACTORS; i++) {
         own->factors[i] = ra_read_f64(reader);
         own->path_lengths[i] = ra_read_u32(reader);
-        if (!(own->factors[i] >= 0 && own->factors[i] <= RA_LARGEST_FACTOR)) {
+        if (!ra_within(own->factors[i], 0, RA_LARGEST_FACTOR)) {
             ra_fail(RESATTN_BAD_FORMAT, "damaged: a factor of %s is %g, expected 0 to %g", param->name, own->factors[i],
                     RA_LARGEST_FACTOR);
             return false;
@@ -123,7 +124,7 @@ static bool read_average(restorer *r, ra_reader *reader)
     r->has_average = has == 1;
     if (reader->failed)
         return false;
-    if (has > 1 || !(r->decay >= 0 && r->decay < 1))
+    if (has > 1 || !ra_within(r->decay, 0, 1) || r->decay == 1)
         ra_fail(RESATTN_BAD_FORMAT, "damaged: %u averages with the decay %g", (unsigned)has, r->decay);
     else if (!r->has_average && r->wants_average && !r->loads)
         ra_fail(RESATTN_NOT_FOUND, "the checkpoint holds no average of the weights, and one was given to restore");
@@ -146,6 +147,7 @@ static bool take_kind(restorer *r, const char *name)
         return false;
     }
     size_t count = (size_t)r->network->param_count;
+    r->places = r->network->param_count * (r->kind->states + 1);
     r->owns = ra_alloc(r->context, count, sizeof *r->owns);
     r->values = r->owns ? ra_alloc(r->context, count, (size_t)(r->kind->states + 1) * sizeof *r->values) : NULL;
     r->unpacker = r->values ? ra_unpacker_new(r->context) : NULL;
@@ -383,10 +385,10 @@ static void take_over(const restorer *r)
     r->network->storage = r->storage;
 }
 
+/* Of a load that failed, the network is gone by now. */
 static void end(restorer *r)
 {
-    int32_t places = r->values ? r->network->param_count * (r->kind->states + 1) : 0;
-    for (int32_t i = 0; i < places; i++)
+    for (int32_t i = 0; r->values && i < r->places; i++)
         ra_free(r->context, r->values[i]);
     ra_unpacker_free(r->unpacker);
     ra_free(r->context, r->values);

@@ -24,7 +24,7 @@ static resattn_status check_range(const resattn_layer *layer, const ra_attribute
 {
     bool is_int = attribute->type == RESATTN_ATTRIBUTE_INT;
     double number = is_int ? (double)value.i : value.r;
-    if (number >= attribute->smallest && number <= attribute->largest)
+    if (ra_within(number, attribute->smallest, attribute->largest))
         return RESATTN_OK;
     if (is_int)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "%s: %s is %lld, expected %.0f to %.0f", ra_layer_label(layer),

@@ -357,7 +357,8 @@ resattn_status resattn_session_forward(resattn_session *session, const resattn_t
 {
     if (!session)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "forward: the session is NULL");
-    if (!is_good_input(session, input) || !ra_program_check(session->program, (int32_t)input->shape[0]))
+    if (!is_good_input(session, input) || !ra_program_check(session->program, (int32_t)input->shape[0]) ||
+        ra_context_check(session->network->context) != RESATTN_OK)
         return resattn_last_status();
     bool training = session->purpose == RESATTN_TRAINING;
     if (!(training ? ra_network_take : ra_network_share)(session->network, training ? "training" : "inference"))
@@ -525,7 +526,7 @@ resattn_status resattn_session_backward(resattn_session *session)
         any |= session->outputs[i].gradient_given;
     if (!any)
         return ra_fail(RESATTN_WRONG_STATE, "backward: no output was given a gradient");
-    if (!ra_network_take(session->network, "training"))
+    if (ra_context_check(session->network->context) != RESATTN_OK || !ra_network_take(session->network, "training"))
         return resattn_last_status();
     ra_fpmode mode;
     ra_fpmode_enter(&mode);
@@ -566,7 +567,7 @@ resattn_status resattn_session_refresh(resattn_session *session)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "refresh: the session is NULL");
     if (session->purpose != RESATTN_INFERENCE)
         return ra_fail(RESATTN_WRONG_STATE, "refresh: a training session sees all changes at once");
-    if (!ra_network_share(session->network, "refresh"))
+    if (ra_context_check(session->network->context) != RESATTN_OK || !ra_network_share(session->network, "refresh"))
         return resattn_last_status();
     bool taken = take_constants(session);
     ra_network_unshare(session->network);

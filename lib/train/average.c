@@ -69,7 +69,7 @@ resattn_ema *resattn_ema_new(resattn_network *network, double decay)
 {
     if (!network)
         return ra_fail_null(RESATTN_INVALID_ARGUMENT, "average: network is NULL");
-    if (!(decay >= 0 && decay < 1))
+    if (!ra_within(decay, 0, 1) || decay == 1)
         return ra_fail_null(RESATTN_INVALID_ARGUMENT, "average: decay is %g, expected at least 0 and less than 1",
                             decay);
     resattn_ema *average = ra_alloc(network->context, 1, sizeof *average);

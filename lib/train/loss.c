@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Softmax cross entropy, with smoothed labels and class weights. */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -184,7 +185,7 @@ resattn_status resattn_cross_entropy_set_real(resattn_cross_entropy *loss, const
     const setting *s = find_setting(loss, attribute);
     if (!s)
         return resattn_last_status();
-    if (!(value >= 0 && value <= s->largest))
+    if (!ra_within(value, 0, s->largest))
         return ra_fail(RESATTN_INVALID_ARGUMENT, "cross entropy: %s is %g, expected 0 to %g", attribute, value,
                        s->largest);
     memcpy((char *)loss + s->offset, &value, sizeof value);
@@ -209,7 +210,7 @@ resattn_status resattn_cross_entropy_set_class_weights(resattn_cross_entropy *lo
     if (count < 0)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "cross entropy: %d class weights, expected at least 0", count);
     for (int32_t c = 0; c < count; c++)
-        if (!(weights[c] >= 0 && isfinite(weights[c])))
+        if (!ra_within((double)weights[c], 0, FLT_MAX))
             return ra_fail(RESATTN_INVALID_ARGUMENT,
                            "cross entropy: the weight of class %d is %g, expected a number from 0", c,
                            (double)weights[c]);

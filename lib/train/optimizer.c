@@ -24,7 +24,7 @@ bool ra_optimizer_check(const ra_optimizer_kind *kind, int32_t index, double val
     static const char *const expected[] = {
         [RA_UP_TO] = "0 to ", [RA_BELOW] = "at least 0 and less than ", [RA_WHOLE] = "0 or "};
     const ra_setting *s = &kind->settings[index];
-    if (value >= 0 && (s->range == RA_BELOW ? value < s->largest : value <= s->largest) &&
+    if (ra_within(value, 0, s->largest) && (s->range != RA_BELOW || value != s->largest) &&
         (s->range != RA_WHOLE || value == floor(value)))
         return true;
     ra_fail(RESATTN_INVALID_ARGUMENT, "%s: %s is %g, expected %s%g", kind->name, s->name, value, expected[s->range],
@@ -231,7 +231,7 @@ resattn_status resattn_optimizer_set_factor(resattn_optimizer *optimizer, const 
     int32_t which = find_factor(optimizer->kind, attribute);
     if (which < 0)
         return resattn_last_status();
-    if (!(factor >= 0 && factor <= RA_LARGEST_FACTOR))
+    if (!ra_within(factor, 0, RA_LARGEST_FACTOR))
         return ra_fail(RESATTN_INVALID_ARGUMENT, "%s: the factor on %s of \"%.200s\" is %g, expected 0 to %g", kind,
                        attribute, path, factor, RA_LARGEST_FACTOR);
     if (!set_factor(optimizer, path, which, factor))
@@ -356,7 +356,7 @@ resattn_status resattn_optimizer_step(resattn_optimizer *optimizer)
     if (!optimizer)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "optimizer: optimizer is NULL");
     resattn_network *network = optimizer->network;
-    if (!ra_network_take(network, "optimizer step"))
+    if (ra_context_check(network->context) != RESATTN_OK || !ra_network_take(network, "optimizer step"))
         return resattn_last_status();
     resattn_status status = RESATTN_OK;
     if (atomic_load(&network->backward_done)) {
