@@ -103,7 +103,7 @@ static void forward(calls *c)
         shape[0] = fuzz_range(&c->in, 1, MOST_BATCH);
     resattn_tensor *input = fuzz_made(resattn_tensor_new(c->context, options & 1 ? RESATTN_F32 : RESATTN_U8, 4, shape,
                                                          options & 2 ? RESATTN_CHANNELS_LAST : RESATTN_CHANNELS_FIRST));
-    uint8_t *data = resattn_tensor_data(input);
+    uint8_t *data = resattn_tensor_mutable_data(input);
     for (int i = 0; data && options & 1 && i < 4; i++)
         data[i] = (uint8_t)fuzz_byte(&c->in);
     fuzz_ok(resattn_session_forward(c->sessions[slot], input));

@@ -136,6 +136,9 @@ static void ask(calls *c)
     (void)resattn_tensor_rank(tensor);
     (void)resattn_tensor_dtype(tensor);
     (void)resattn_tensor_data(tensor);
+    (void)resattn_tensor_mutable_data(tensor);
+    (void)resattn_tensor_shape(tensor);
+    (void)resattn_tensor_strides(tensor);
 }
 
 static void set_pixels(calls *c)

@@ -42,8 +42,8 @@ static void use_loss(calls *c)
                                                         fuzz_range(&c->in, -1, 4)));
         break;
     default:
-        fuzz_ok(resattn_cross_entropy_apply(loss, PICK(c, sessions), labels, fuzz_range(&c->in, 0, MOST_BATCH), NULL,
-                                            NULL));
+        fuzz_ok(resattn_cross_entropy_apply(loss, PICK(c, sessions), fuzz_chance(&c->in, 32) ? fuzz_name(&c->in) : NULL,
+                                            labels, fuzz_range(&c->in, 0, MOST_BATCH), NULL, NULL));
         break;
     }
 }

@@ -16,7 +16,7 @@ static void set_values(fuzz_input *in, resattn_network *network)
     uint64_t state = fuzz_byte(in);
     for (int32_t i = 0; i < resattn_network_parameter_count(network); i++) {
         resattn_tensor *tensor = resattn_network_parameter(network, i);
-        float *values = resattn_tensor_data(tensor);
+        float *values = resattn_tensor_mutable_data(tensor);
         bool trained = resattn_network_parameter_kind(network, i) == RESATTN_PARAMETER_TRAINABLE;
         for (int64_t k = 0; k < resattn_tensor_elements(tensor); k++)
             values[k] = trained ? fuzz_value(&state) : 0.5f + 0.25f * fuzz_value(&state);
@@ -80,7 +80,7 @@ static float *compute(resattn_network *network, int64_t *count)
     resattn_tensor *image = resattn_tensor_new(context, RESATTN_F32, 4, shape, RESATTN_CHANNELS_LAST);
     resattn_plan *plan = fuzz_made(resattn_plan_new(network, RESATTN_INFERENCE, 1, SIDE, SIDE));
     resattn_session *session = plan && fuzz_is_small(plan, 1) ? fuzz_made(resattn_session_new(plan)) : NULL;
-    float *values = resattn_tensor_data(image), *result = NULL;
+    float *values = resattn_tensor_mutable_data(image), *result = NULL;
     uint64_t state = 5;
     for (int64_t i = 0; i < resattn_tensor_elements(image); i++)
         values[i] = fuzz_value(&state);

@@ -93,7 +93,7 @@ static bool train(resattn_network *network, resattn_optimizer *optimizer)
     resattn_plan *plan = resattn_plan_new(network, RESATTN_TRAINING, 2, 5, 5);
     resattn_session *session = plan ? resattn_session_new(plan) : NULL;
     uint64_t state = 7;
-    float *values = resattn_tensor_data(images);
+    float *values = resattn_tensor_mutable_data(images);
     for (int i = 0; values && i < 100; i++)
         values[i] = fuzz_value(&state);
     bool ok = values && session && resattn_session_forward(session, images) == RESATTN_OK &&
