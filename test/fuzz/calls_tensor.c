@@ -96,7 +96,9 @@ static void share(calls *c)
 /* A parameter's tensor outlives what it is of. */
 static void own(calls *c)
 {
-    KEEP(c, tensors, resattn_tensor_unref, resattn_tensor_ref(pick_target(c)));
+    resattn_tensor *tensor = pick_target(c);
+    if (tensor)
+        KEEP(c, tensors, resattn_tensor_unref, resattn_tensor_ref(tensor));
 }
 
 static void drop(calls *c)

@@ -77,6 +77,8 @@ static resattn_status save(void *user, const resattn_layer *layer, resattn_write
 {
     (void)user;
     const instance *own = resattn_layer_instance(layer);
+    if (!own)
+        return RESATTN_OK;
     return write(write_user, own->bytes, own->size) ? RESATTN_HOST_ERROR : RESATTN_OK;
 }
 
