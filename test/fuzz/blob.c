@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     memcpy(blob, bytes + OPTIONS, blob_size);
     if (options & 1)
         fuzz_mend_blob(blob, blob_size);
-    fuzz_heap heap = {.limit = LIMIT, .fail_at = options & 16 ? bytes[1] + 2 : 0};
+    fuzz_heap heap = {.limit = LIMIT, .fail_at = options & 16 ? bytes[1] + 1 : 0};
     resattn_context *context = fuzz_context_new(&heap, 1);
     if (context) {
         resattn_network *network = fuzz_made(load(context, options, blob, blob_size));

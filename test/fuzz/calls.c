@@ -177,7 +177,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     c.memory = calloc(MEMORY, sizeof *c.memory);
     FUZZ_CHECK(c.memory != NULL, "no memory");
     c.context = fuzz_context_new(&c.heap, fuzz_range(&c.in, 1, 2));
-    c.other = fuzz_context_new(&c.heap, 1);
+    c.heap_of_other = &c.heap;
+    c.other = fuzz_fresh_context(&c.heap_of_other, 1);
     for (int i = 0; i < MOST_CALLS && c.in.at < c.in.end; i++)
         one_call(&c);
     end_all(&c);

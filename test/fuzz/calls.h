@@ -12,8 +12,9 @@ enum { SLOTS = 4, LAYERS = 24, MEMORY = 4096, MOST_BATCH = 4, MOST_VALUES = 5000
 
 typedef struct calls {
     fuzz_input in;
-    fuzz_heap heap;
-    resattn_context *context, *other;
+    fuzz_heap heap, *heap_of_other;
+    resattn_context *context,
+        *other; /* the other one is new: it has no sessions, as its first one takes more memory than the limit */
     resattn_builder *builders[SLOTS];
     resattn_layer *layers[LAYERS];
     const resattn_builder *owners[LAYERS]; /* of the layers */

@@ -254,7 +254,7 @@ static void ask_layer(calls *c)
 static void new_kind(calls *c)
 {
     static const char *const names[] = {"x-fuzz", "x-a", "y-a", "x-", "x-fuzz2"};
-    resattn_context *context = pick_context(c);
+    resattn_context *context = fuzz_chance(&c->in, 16) ? NULL : c->other; /* which ends with the input */
     resattn_custom *custom = fuzz_made(resattn_custom_new(context, names[fuzz_byte(&c->in) % 5], NULL, NULL, NULL));
     fuzz_ok(resattn_custom_set_backward(custom, NULL, fuzz_int(&c->in)));
     fuzz_ok(resattn_custom_add_attribute(custom, fuzz_name(&c->in), (resattn_attribute_type)fuzz_range(&c->in, 0, 3),

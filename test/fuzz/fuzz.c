@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "samples.h"
+
 /* ---- choices ---- */
 
 uint32_t fuzz_byte(fuzz_input *in)
@@ -68,13 +70,16 @@ float fuzz_value(uint64_t *state)
 
 /* Before each block, as long as malloc aligns. */
 typedef union header {
-    size_t size;
+    struct {
+        size_t size;
+        fuzz_heap *heap; /* whose limit it counts for */
+    };
     max_align_t align;
 } header;
 
 static void *heap_alloc(void *user, size_t size)
 {
-    fuzz_heap *heap = user;
+    fuzz_heap *heap = *(fuzz_heap **)user;
     FUZZ_CHECK(size > 0, "an allocation of 0 bytes");
     if (++heap->calls == heap->fail_at || size > heap->limit || heap->now > heap->limit - size)
         return NULL;
@@ -82,6 +87,7 @@ static void *heap_alloc(void *user, size_t size)
     if (!block)
         return NULL;
     block->size = size;
+    block->heap = heap;
     heap->blocks++;
     heap->now += size;
     if (heap->now > heap->most)
@@ -91,20 +97,52 @@ static void *heap_alloc(void *user, size_t size)
 
 static void heap_free(void *user, void *memory)
 {
-    fuzz_heap *heap = user;
+    (void)user;
     FUZZ_CHECK(memory != NULL, "NULL is freed");
     header *block = (header *)memory - 1;
-    heap->blocks--;
-    heap->now -= block->size;
+    block->heap->blocks--;
+    block->heap->now -= block->size;
     free(block);
+}
+
+resattn_context *fuzz_fresh_context(fuzz_heap **heap, int32_t threads)
+{
+    resattn_context *context = fuzz_made(resattn_context_new_with_allocator(threads, heap_alloc, heap_free, heap));
+    if (context)
+        fuzz_define_custom(context);
+    return context;
+}
+
+/* The first session of a context starts threads and fills BLIS's pools. */
+static void start_session(resattn_context *context)
+{
+    resattn_network *network = sample_trained_network(context);
+    resattn_plan *plan = resattn_plan_new(network, RESATTN_INFERENCE, 1, 4, 4);
+    resattn_session *session = resattn_session_new(plan);
+    FUZZ_CHECK(session != NULL, "no first session");
+    resattn_session_free(session);
+    resattn_plan_free(plan);
+    resattn_network_unref(network);
 }
 
 resattn_context *fuzz_context_new(fuzz_heap *heap, int32_t threads)
 {
-    resattn_context *context = resattn_context_new_with_allocator(threads, heap_alloc, heap_free, heap);
-    if (fuzz_made(context))
-        fuzz_define_custom(context);
-    return context;
+    enum { MOST_THREADS = 2 };
+    static struct {
+        fuzz_heap own, *present;
+        resattn_context *context;
+    } kept[MOST_THREADS];
+    FUZZ_CHECK(threads >= 1 && threads <= MOST_THREADS, "%d threads", (int)threads);
+    resattn_context **context = &kept[threads - 1].context;
+    if (!*context) {
+        kept[threads - 1].own.limit = SIZE_MAX;
+        kept[threads - 1].present = &kept[threads - 1].own;
+        *context = fuzz_fresh_context(&kept[threads - 1].present, threads);
+        start_session(*context);
+    }
+    kept[threads - 1].present = heap;
+    resattn_context_set_seed(*context, 0);
+    return resattn_context_ref(*context);
 }
 
 void fuzz_context_end(fuzz_heap *heap, resattn_context *context)

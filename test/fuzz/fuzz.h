@@ -44,15 +44,21 @@ bool fuzz_chance(fuzz_input *in, uint32_t of_256);
 /* A number of a sequence that depends on *state only, -1 to 1: values of parameters and images. */
 float fuzz_value(uint64_t *state);
 
-/* ---- memory: a context whose allocator gives no more than `limit` bytes ---- */
+/* ---- memory: contexts whose allocator gives no more than `limit` bytes ---- */
 
 typedef struct fuzz_heap {
     size_t limit, now, most;        /* bytes: the bound, what is out, the most that ever was */
     int64_t blocks, calls, fail_at; /* fail_at: the call that gets nothing, from 1; 0: none */
 } fuzz_heap;
 
+/*
+ * A share of a context, of 1 or 2 threads, that all inputs use, as a new one takes long to make its first session. What
+ * is made from it until the next call counts for `heap`.
+ */
 resattn_context *fuzz_context_new(fuzz_heap *heap, int32_t threads);
-/* Takes the last share of the context away: nothing may be left. */
+/* A new one, for `*heap`; NULL where that gives nothing. */
+resattn_context *fuzz_fresh_context(fuzz_heap **heap, int32_t threads);
+/* Takes the share of a context away: nothing may be left of what was made. */
 void fuzz_context_end(fuzz_heap *heap, resattn_context *context);
 
 /* A failure must have a status other than INTERNAL, and a message. */

@@ -19,8 +19,8 @@
 
 enum { BASES = 16, STATUSES = 16, LIMIT = 256 << 20, MOST_CHANGES = 6, MOST_SIZE = 1 << 16 };
 
-/* docs/format.md promises about 3000; networks and sessions of no more than ALWAYS bytes are made in any case. */
-enum { MOST_EACH_BYTE = 3200, ALWAYS = 4 << 20 };
+/* docs/format.md promises about 3000; sessions of no more than ALWAYS bytes are made in any case. */
+enum { MOST_EACH_BYTE = 3200, ALWAYS = 2 << 20 };
 static const double most_seconds = 10;
 
 typedef struct file {
