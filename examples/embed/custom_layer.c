@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A layer of the host's own: PReLU (He et al., ICCV 2015), y = x where x > 0, else beta * x, with a beta for each channel
- * that is trained. A network of it learns the betas that made its targets; saved, it can be loaded by programs that
- * have the layer.
+ * A layer of the host's own: PReLU (He et al., ICCV 2015), y = x where x > 0, else beta * x, with a beta for each
+ * channel that is trained. A network of it learns the betas that made its targets; saved, it can be loaded by programs
+ * that have the layer.
  */
+#include <math.h>
 #include <stdio.h>
 
 #include <resattn/resattn.h>
