@@ -324,7 +324,7 @@ START_TEST(deep_trees)
         layer("relu", "", 0);
         number(0, 4);
         if (depth > 200) {
-            tree_refused(RESATTN_TOO_LARGE, "nested deeper than 200");
+            tree_refused(RESATTN_TOO_LARGE, "201 layers inside each other, the limit 'depth' is 200");
             continue;
         }
         memcpy(sample->chunks[0].payload, tree_bytes, tree_size);
