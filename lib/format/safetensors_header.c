@@ -308,7 +308,8 @@ static bool read_tensors(ra_safetensors *file, json_t *json)
             return false;
         file->count++;
         elements += (uint64_t)tensor->elements; /* of at least four bits each, so there is no overflow */
-        if (!ra_limit_fits(file->context, RESATTN_LIMIT_PARAMETERS, elements * sizeof(float), "the header"))
+        if (!ra_limit_fits(file->context, RESATTN_LIMIT_TENSORS, (uint64_t)file->count, "the header") ||
+            !ra_limit_fits(file->context, RESATTN_LIMIT_PARAMETERS, elements * sizeof(float), "the header"))
             return false;
     }
     return true;
