@@ -93,7 +93,7 @@ void do_step(const training *t, int32_t index)
     }
     resattn_tensor *input =
         resattn_tensor_new(t->context, RESATTN_F32, 4, (int64_t[]){IMAGES, 2, SIDE, SIDE}, RESATTN_CHANNELS_LAST);
-    memcpy(resattn_tensor_data(input), values, sizeof values);
+    memcpy(resattn_tensor_mutable_data(input), values, sizeof values);
     ck_assert_int_eq(resattn_session_forward(t->session, input), RESATTN_OK);
     ck_assert_int_eq(resattn_softmax_cross_entropy(t->session, labels, IMAGES, NULL, NULL), RESATTN_OK);
     ck_assert_int_eq(resattn_session_backward(t->session), RESATTN_OK);

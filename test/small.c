@@ -66,7 +66,7 @@ resattn_tensor *small_input(resattn_context *context, int32_t n, int32_t height,
 {
     int64_t shape[4] = {n, 3, height, width};
     resattn_tensor *tensor = resattn_tensor_new(context, RESATTN_F32, 4, shape, RESATTN_CHANNELS_LAST);
-    float *value = resattn_tensor_data(tensor);
+    float *value = resattn_tensor_mutable_data(tensor);
     for (int64_t i = 0; i < resattn_tensor_elements(tensor); i++) {
         seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
         value[i] = (float)(seed >> 40) / 8388608.0F - 1;

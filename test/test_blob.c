@@ -59,7 +59,7 @@ START_TEST(every_bit_pattern)
     resattn_network *network = small_network(context);
     resattn_tensor *tensor = resattn_network_parameter(network, 0);
     const uint32_t patterns[] = {0x7FC12345, 0xFFA00001, 0x7F800000, 0xFF800000, 0x80000000, 1, 0x807FFFFF};
-    memcpy(resattn_tensor_data(tensor), patterns, sizeof patterns);
+    memcpy(resattn_tensor_mutable_data(tensor), patterns, sizeof patterns);
     void *bytes;
     size_t size;
     save(network, 9, &bytes, &size);

@@ -179,7 +179,7 @@ static resattn_tensor *random_tensor(void)
 
 static void fill_random(resattn_tensor *tensor, int32_t type)
 {
-    float *values = resattn_tensor_data(tensor);
+    float *values = resattn_tensor_mutable_data(tensor);
     for (int64_t i = 0; i < resattn_tensor_elements(tensor); i++) {
         uint32_t bits = (uint32_t)test_random() % 0x7F000000;
         memcpy(&values[i], &bits, sizeof bits);

@@ -37,6 +37,22 @@ START_TEST(errors_keep_status_and_message)
 }
 END_TEST
 
+/* What a host fails with is as one of the library's own errors. */
+START_TEST(hosts_record_errors)
+{
+    for (int status = RESATTN_INTERNAL; status < RESATTN_OK; status++) {
+        ck_assert_int_eq(resattn_fail((resattn_status)status, "100% of\nit"), status);
+        ck_assert_int_eq(resattn_last_status(), status);
+        ck_assert_str_eq(resattn_last_error(), "100% of?it");
+    }
+    ck_assert_int_eq(resattn_fail(RESATTN_IO_ERROR, resattn_last_error()), RESATTN_IO_ERROR);
+    ck_assert_str_eq(resattn_last_error(), "100% of?it");
+    resattn_clear_error();
+    ck_assert_int_eq(resattn_last_status(), RESATTN_OK);
+    ck_assert_str_eq(resattn_last_error(), "");
+}
+END_TEST
+
 /* Whether a text is well-formed UTF-8 of 1 to 4 bytes a character. */
 static bool is_utf8(const char *text)
 {
@@ -383,6 +399,7 @@ int main(void)
     Suite *suite = suite_create("core");
     TCase *test = tcase_create("core");
     tcase_add_test(test, errors_keep_status_and_message);
+    tcase_add_test(test, hosts_record_errors);
     tcase_add_test(test, long_messages_are_cut_between_characters);
     tcase_add_test(test, errors_belong_to_their_thread);
     tcase_add_test(test, every_status_has_a_text);

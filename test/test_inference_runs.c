@@ -70,9 +70,14 @@ static int64_t output_bytes(int32_t side)
 /* Appends the output and the mask. */
 static void run(resattn_session *session, const resattn_tensor *input, results *r)
 {
+    static const char *const names[2] = {NULL, "module.mask"};
     ck_assert_msg(resattn_session_forward(session, input) == RESATTN_OK, "%s", resattn_last_error());
-    ck_assert_int_eq(results_add(r, resattn_session_output(session, NULL)), RESATTN_OK);
-    ck_assert_int_eq(results_add(r, resattn_session_output(session, "module.mask")), RESATTN_OK);
+    for (int32_t i = 0; i < 2; i++) {
+        const resattn_tensor *output = resattn_session_output(session, names[i]);
+        ck_assert_int_eq(results_add(r, output), RESATTN_OK);
+        ck_assert_int_eq(resattn_tensor_shape(output)[0], resattn_tensor_size(input, 0));
+        ck_assert_uint_eq((uintptr_t)resattn_tensor_data(output) % 64, 0);
+    }
 }
 
 /* ---- slices: inputs ---- */

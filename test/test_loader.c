@@ -37,7 +37,7 @@ static void rest(int milliseconds)
 
 static const uint8_t *bytes_of(const resattn_tensor *tensor)
 {
-    return resattn_tensor_data((resattn_tensor *)(uintptr_t)tensor);
+    return resattn_tensor_data(tensor);
 }
 
 /* FNV-1a of all that is in a batch. */

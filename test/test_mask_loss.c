@@ -450,7 +450,7 @@ static void open_whole(whole *w, int kind)
     resattn_plan_free(plan);
     w->input = new_tensor(RESATTN_F32, (int64_t[]){BATCH, 3, SIDE, SIDE}, RESATTN_CHANNELS_LAST);
     w->targets = new_tensor(RESATTN_F32, (int64_t[]){BATCH, 1, SIDE, SIDE}, RESATTN_CHANNELS_LAST);
-    float *pixel = resattn_tensor_data(w->input), *target = resattn_tensor_data(w->targets);
+    float *pixel = resattn_tensor_mutable_data(w->input), *target = resattn_tensor_mutable_data(w->targets);
     for (int i = 0; i < BATCH * 3 * SIDE * SIDE; i++)
         pixel[i] = (float)random_real(-1, 1);
     for (int i = 0; i < BATCH * SIDE * SIDE; i++)
@@ -561,15 +561,15 @@ START_TEST(refused)
     REFUSED(INVALID, "image 1 is -1", resattn_mask_loss_apply(loss, session, "mask", good, negative, &value));
     REFUSED(INVALID, "image 0 is inf", resattn_mask_loss_apply(loss, session, "mask", good, infinite, &value));
     REFUSED(INVALID, "image 0 is nan", resattn_mask_loss_apply(loss, session, "mask", good, nan, &value));
-    ((float *)resattn_tensor_data(good))[25 + 7] = 1.5F;
+    ((float *)resattn_tensor_mutable_data(good))[25 + 7] = 1.5F;
     REFUSED(INVALID, "image 1 has 1.5 in row 1, column 2, expected 0 to 1",
             resattn_mask_loss_apply(loss, session, "mask", good, NULL, &value));
-    ((float *)resattn_tensor_data(good))[25 + 7] = NAN;
+    ((float *)resattn_tensor_mutable_data(good))[25 + 7] = NAN;
     REFUSED(INVALID, "finite", resattn_mask_loss_apply(squares, session, "mask", good, NULL, &value));
     ck_assert_double_eq(value, -1);
     REFUSED(STATE, "no output was given a gradient", resattn_session_backward(session)); /* none of that counted */
 
-    ((float *)resattn_tensor_data(good))[25 + 7] = 1;
+    ((float *)resattn_tensor_mutable_data(good))[25 + 7] = 1;
     ck_assert_int_eq(resattn_mask_loss_apply(loss, session, "mask", good, NULL, NULL), RESATTN_OK);
     ck_assert_int_eq(resattn_session_backward(session), RESATTN_OK);
     REFUSED(STATE, "once for each", resattn_mask_loss_apply(loss, session, "mask", good, NULL, &value));

@@ -277,7 +277,7 @@ static void train(int32_t threads, double *losses)
     resattn_network *network = models_new(context, "attention-56", 10);
     resattn_tensor *input =
         resattn_tensor_new(context, RESATTN_F32, 4, (int64_t[]){BATCH, 3, SIZE, SIZE}, RESATTN_CHANNELS_LAST);
-    float *values = resattn_tensor_data(input);
+    float *values = resattn_tensor_mutable_data(input);
     for (int64_t i = 0; i < resattn_tensor_elements(input); i++)
         values[i] = (float)((i * 7919) % 1009) / 504.5f - 1;
     resattn_plan *plan = resattn_plan_new(network, RESATTN_TRAINING, BATCH, SIZE, SIZE);

@@ -369,6 +369,45 @@ START_TEST(test_unseen_parameters)
 }
 END_TEST
 
+static void look_at_all(resattn_network *network)
+{
+    for (int32_t i = 0; i < resattn_network_parameter_count(network); i++) {
+        resattn_tensor *tensor = resattn_network_parameter(network, i);
+        int64_t count = resattn_tensor_elements(tensor);
+        float *values = malloc((size_t)count * sizeof *values);
+        ck_assert_ptr_nonnull(values);
+        ck_assert_int_eq(resattn_tensor_read(tensor, RESATTN_CHANNELS_LAST, values, count), RESATTN_OK);
+        ck_assert_mem_eq(values, resattn_tensor_data(tensor), (size_t)count * sizeof *values);
+        free(values);
+    }
+}
+
+static int32_t blocks_of_a_session(resattn_network *network)
+{
+    int32_t before = atomic_load(&heap.calls);
+    resattn_session_free(fast_session(network, SIDE4));
+    return atomic_load(&heap.calls) - before;
+}
+
+/* A session after one that sees the same values takes no memory for constants. */
+START_TEST(test_looking)
+{
+    resattn_network *network = new_network(context);
+    resattn_session *session = fast_session(network, SIDE4);
+    int32_t shared = blocks_of_a_session(network);
+    look_at_all(network);
+    ck_assert_int_eq(blocks_of_a_session(network), shared);
+    ck_assert_ptr_nonnull(resattn_tensor_mutable_data(resattn_network_parameter(network, 0)));
+    ck_assert_int_gt(blocks_of_a_session(network), shared);
+    REFUSED(STATE, "no inference session", resattn_network_seal(network));
+    ck_assert_int_eq(resattn_session_refresh(session), RESATTN_OK);
+    look_at_all(network);
+    seal(network);
+    resattn_session_free(session);
+    resattn_network_unref(network);
+}
+END_TEST
+
 START_TEST(test_freed_session)
 {
     resattn_network *network = new_network(context);
@@ -441,6 +480,7 @@ int main(void)
     tcase_add_test(tests, test_outputs_of_sealed);
     tcase_add_test(tests, test_refused);
     tcase_add_test(tests, test_unseen_parameters);
+    tcase_add_test(tests, test_looking);
     tcase_add_test(tests, test_freed_session);
     tcase_add_test(tests, test_busy);
     suite_add_tcase(suite, tests);

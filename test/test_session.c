@@ -216,7 +216,7 @@ static void double_bias(int through_memory)
         ck_assert_int_eq(resattn_tensor_write(bias, RESATTN_CHANNELS_FIRST, values, SMALL_CLASSES), RESATTN_OK);
         return;
     }
-    memcpy(resattn_tensor_data(bias), values, sizeof values);
+    memcpy(resattn_tensor_mutable_data(bias), values, sizeof values);
     ck_assert_int_eq(resattn_network_touch(network), RESATTN_OK);
 }
 
@@ -444,6 +444,46 @@ static resattn_layer *conv_and_norm(resattn_builder *builder)
 }
 
 /* A network made without values is like another one once it has them. */
+static void check_place(const resattn_tensor *tensor)
+{
+    ck_assert_msg(tensor != NULL, "%s", resattn_last_error());
+    ck_assert_uint_eq((uintptr_t)resattn_tensor_data(tensor) % 64, 0);
+    for (int32_t d = 0; d < resattn_tensor_rank(tensor); d++) {
+        ck_assert_int_eq(resattn_tensor_shape(tensor)[d], resattn_tensor_size(tensor, d));
+        ck_assert_int_eq(resattn_tensor_strides(tensor)[d], resattn_tensor_stride(tensor, d));
+    }
+}
+
+/* Whatever the network and the session hold begins where a vector does. */
+START_TEST(test_places)
+{
+    const int32_t labels[SMALL_BATCH] = {0, 1, 2};
+    resattn_plan *plan = resattn_plan_new(network, RESATTN_TRAINING, SMALL_BATCH, SMALL_SIDE, SMALL_SIDE);
+    ck_assert_int_eq(resattn_plan_set_input_gradient(plan, 1), RESATTN_OK);
+    resattn_session *session = resattn_session_new(plan);
+    ck_assert_msg(session != NULL, "%s", resattn_last_error());
+    for (int32_t n = SMALL_BATCH; n > 0; n--) {
+        resattn_tensor *input = small_input(context, n, SMALL_SIDE, SMALL_SIDE, 1);
+        ck_assert_int_eq(resattn_session_forward(session, input), RESATTN_OK);
+        const int64_t *shape = resattn_tensor_shape(resattn_session_output(session, NULL));
+        ck_assert_int_eq(shape[0], n);
+        ck_assert_int_eq(resattn_softmax_cross_entropy(session, labels, n, NULL, NULL), RESATTN_OK);
+        ck_assert_int_eq(resattn_session_backward(session), RESATTN_OK);
+        check_place(resattn_session_output(session, NULL));
+        check_place(resattn_session_input_gradient(session));
+        ck_assert_int_eq(resattn_tensor_shape(resattn_session_input_gradient(session))[0], n);
+        resattn_tensor_unref(input);
+    }
+    for (int32_t i = 0; i < resattn_network_parameter_count(network); i++) {
+        check_place(resattn_network_parameter(network, i));
+        if (resattn_network_parameter_kind(network, i) == RESATTN_PARAMETER_TRAINABLE)
+            check_place(resattn_network_parameter_gradient(network, i));
+    }
+    resattn_session_free(session);
+    resattn_plan_free(plan);
+}
+END_TEST
+
 START_TEST(test_zeroed)
 {
     resattn_builder *builder = resattn_builder_new(context);
@@ -480,6 +520,7 @@ int main(void)
     tcase_add_test(tests, test_pixels);
     tcase_add_test(tests, test_layers_of_a_plan);
     tcase_add_test(tests, test_lives_on);
+    tcase_add_test(tests, test_places);
     tcase_add_test(tests, test_zeroed);
     suite_add_tcase(suite, tests);
     return test_run(suite);

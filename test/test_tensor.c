@@ -54,7 +54,7 @@ static float *element(resattn_tensor *tensor, const int64_t *index)
     int64_t offset = 0;
     for (int32_t d = 0; d < resattn_tensor_rank(tensor); d++)
         offset += index[d] * resattn_tensor_stride(tensor, d);
-    return (float *)resattn_tensor_data(tensor) + offset;
+    return (float *)resattn_tensor_mutable_data(tensor) + offset;
 }
 
 static void fill_by_index(resattn_tensor *tensor)
@@ -93,8 +93,12 @@ START_TEST(new_tensors_are_zero_and_laid_out_in_order)
                 ck_assert_int_eq(resattn_tensor_stride(t, d), order == 1 ? first[rank - 1][d] : last[rank - 1][d]);
             }
             ck_assert_int_eq(resattn_tensor_elements(t), elements);
+            ck_assert_mem_eq(resattn_tensor_shape(t), shape, (size_t)rank * sizeof *shape);
+            ck_assert_mem_eq(resattn_tensor_strides(t), (order == 1 ? first : last)[rank - 1],
+                             (size_t)rank * sizeof *shape);
+            ck_assert_uint_eq((uintptr_t)resattn_tensor_data(t) % 64, 0);
             for (int64_t i = 0; i < elements; i++)
-                ck_assert_float_eq(((float *)resattn_tensor_data(t))[i], 0.0f);
+                ck_assert_float_eq(((const float *)resattn_tensor_data(t))[i], 0.0f);
             ck_assert_int_eq(ra_tensor_is_dense(t), order == 2 || rank < 3);
             ck_assert_ptr_eq(resattn_tensor_ref(t), t);
             resattn_tensor_unref(t);
@@ -292,10 +296,62 @@ START_TEST(embedded_tensors_are_not_owned)
     ck_assert_int_eq(resattn_tensor_copy(&inner, other), RESATTN_OK);
     ck_assert_uint_eq(version, 3);
     ck_assert_ptr_eq(resattn_tensor_data(&inner), memory);
+    ck_assert_uint_eq(version, 3); /* reading is no change */
+    ck_assert_ptr_eq(resattn_tensor_mutable_data(&inner), memory);
     ck_assert_uint_eq(version, 4);
     ck_assert_int_eq(resattn_tensor_read(&inner, RESATTN_CHANNELS_FIRST, copy, 8), RESATTN_OK);
     ck_assert_int_eq(resattn_tensor_write(&inner, RESATTN_CHANNELS_FIRST, copy, 7), RESATTN_SHAPE_MISMATCH);
     ck_assert_uint_eq(version, 4);
+    resattn_tensor_unref(other);
+}
+END_TEST
+
+static void check_unwritten(resattn_tensor *tensor, const char *part)
+{
+    static const uint8_t pixels[12] = {0};
+    float copy[12] = {0};
+    resattn_tensor *other = resattn_tensor_new(context, RESATTN_F32, 4, tensor->shape, RESATTN_CHANNELS_FIRST);
+    ck_assert_ptr_null(resattn_tensor_mutable_data(tensor));
+    test_expect_error(RESATTN_WRONG_STATE, part);
+    ck_assert_int_eq(resattn_tensor_write(tensor, RESATTN_CHANNELS_FIRST, copy, 12), RESATTN_WRONG_STATE);
+    test_expect_error(RESATTN_WRONG_STATE, part);
+    ck_assert_int_eq(resattn_tensor_copy(tensor, other), RESATTN_WRONG_STATE);
+    test_expect_error(RESATTN_WRONG_STATE, part);
+    ck_assert_int_eq(resattn_tensor_fill(tensor, 1), RESATTN_WRONG_STATE);
+    test_expect_error(RESATTN_WRONG_STATE, part);
+    ck_assert_int_eq(resattn_tensor_set_pixels(tensor, 0, RESATTN_PIXEL_RGB, 2, 2, 6, pixels, NULL, NULL),
+                     RESATTN_WRONG_STATE);
+    test_expect_error(RESATTN_WRONG_STATE, part);
+    resattn_tensor_unref(other);
+}
+
+START_TEST(what_a_session_gives_is_read_only)
+{
+    static const int64_t shape[] = {1, 3, 2, 2};
+    float memory[12] = {7}, copy[12];
+    resattn_tensor inner;
+    ra_tensor_embed(&inner, 4, shape, RESATTN_CHANNELS_FIRST, memory);
+    inner.read_only = true;
+    check_unwritten(&inner, "session");
+    ck_assert(memory[0] == 7);
+    ck_assert_ptr_eq(resattn_tensor_data(&inner), memory);
+    ck_assert_int_eq(resattn_tensor_read(&inner, RESATTN_CHANNELS_FIRST, copy, 12), RESATTN_OK);
+    ck_assert(copy[0] == 7);
+}
+END_TEST
+
+START_TEST(tensors_without_memory_are_refused)
+{
+    static const int64_t shape[] = {1, 3, 2, 2};
+    float copy[12];
+    resattn_tensor inner, *other = resattn_tensor_new(context, RESATTN_F32, 4, shape, RESATTN_CHANNELS_FIRST);
+    ra_tensor_embed(&inner, 4, shape, RESATTN_CHANNELS_FIRST, NULL);
+    check_unwritten(&inner, "sealed");
+    ck_assert_ptr_null(resattn_tensor_data(&inner));
+    test_expect_error(RESATTN_WRONG_STATE, "sealed");
+    ck_assert_int_eq(resattn_tensor_read(&inner, RESATTN_CHANNELS_FIRST, copy, 12), RESATTN_WRONG_STATE);
+    ck_assert_int_eq(resattn_tensor_copy(other, &inner), RESATTN_WRONG_STATE);
+    test_expect_error(RESATTN_WRONG_STATE, "source");
     resattn_tensor_unref(other);
 }
 END_TEST
@@ -472,6 +528,8 @@ int main(void)
     tcase_add_test(test, foreign_memory_is_released_once);
     tcase_add_test(test, views_lie_inside);
     tcase_add_test(test, embedded_tensors_are_not_owned);
+    tcase_add_test(test, what_a_session_gives_is_read_only);
+    tcase_add_test(test, tensors_without_memory_are_refused);
     tcase_add_test(test, threads_share_tensors);
     tcase_add_test(test, copies_keep_indices_in_any_layout);
     tcase_add_test(test, copies_refuse_what_does_not_fit);

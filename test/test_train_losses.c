@@ -91,7 +91,7 @@ START_TEST(options_follow_the_formula)
     double logits[VALUES], value = -1;
     float gradient[VALUES];
     for (int i = 0; i < VALUES; i++)
-        logits[i] = (double)((float *)resattn_tensor_data(b.input))[i];
+        logits[i] = (double)((const float *)resattn_tensor_data(b.input))[i];
     set(b.loss, "label_smoothing", c->smoothing);
     set(b.loss, "gradient_scale", c->scale);
     if (c->weighted)

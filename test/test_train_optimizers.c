@@ -125,7 +125,7 @@ START_TEST(clipping_with_threads)
         t.network = train_network(t.context);
         t.session = new_session(t.network, RESATTN_TRAINING, BATCH, SIZE);
         resattn_tensor *input = new_input(t.context, BATCH, 3, SIZE);
-        float *values = resattn_tensor_data(input);
+        float *values = resattn_tensor_mutable_data(input);
         for (int64_t j = 0; j < resattn_tensor_elements(input); j++)
             values[j] = (float)((seed >> (j % 40)) % 1000) / 500 - 1;
         train_step(t.session, input);
@@ -164,7 +164,7 @@ START_TEST(norms_that_are_not_finite)
     resattn_optimizer *optimizer = resattn_sgd_new(t.network, 0.1);
     set(optimizer, "clip_norm", clips ? 1 : 0);
     int32_t index = resattn_network_find_parameter(t.network, "conv.weight");
-    ((float *)resattn_tensor_data(resattn_network_parameter_gradient(t.network, index)))[5] = wrong;
+    ((float *)resattn_tensor_mutable_data(resattn_network_parameter_gradient(t.network, index)))[5] = wrong;
     float before = first_weight(&t, "linear.weight");
     ck_assert_int_eq(resattn_optimizer_step(optimizer), RESATTN_OK);
     double norm = resattn_optimizer_gradient_norm(optimizer);

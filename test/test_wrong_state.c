@@ -64,7 +64,7 @@ static resattn_tensor *new_tensor(int64_t n, int64_t c, int64_t h, int64_t w)
 {
     int64_t shape[4] = {n, c, h, w};
     resattn_tensor *tensor = resattn_tensor_new(context, RESATTN_F32, 4, shape, RESATTN_CHANNELS_LAST);
-    float *value = resattn_tensor_data(tensor);
+    float *value = resattn_tensor_mutable_data(tensor);
     for (int64_t i = 0; i < resattn_tensor_elements(tensor); i++)
         value[i] = (float)(i % 7) - 3;
     return tensor;
@@ -307,6 +307,41 @@ START_TEST(test_training)
 }
 END_TEST
 
+/* A host that casts the const away gets no further. */
+static void check_session_tensor(const resattn_tensor *tensor)
+{
+    resattn_tensor *cast = (resattn_tensor *)(uintptr_t)tensor;
+    int64_t count = resattn_tensor_elements(tensor);
+    float *values = calloc((size_t)count, sizeof *values);
+    ck_assert_ptr_nonnull(values);
+    NOTHING(STATE, "session", resattn_tensor_mutable_data(cast));
+    REFUSED(STATE, "session", resattn_tensor_write(cast, RESATTN_CHANNELS_FIRST, values, count));
+    REFUSED(STATE, "session", resattn_tensor_fill(cast, 1));
+    ck_assert_int_eq(resattn_tensor_read(tensor, RESATTN_CHANNELS_LAST, values, count), RESATTN_OK);
+    ck_assert_mem_eq(values, resattn_tensor_data(tensor), (size_t)count * sizeof *values);
+    free(values);
+}
+
+START_TEST(test_tensors_of_a_session)
+{
+    const int32_t labels[2] = {0, 4};
+    resattn_plan *plan = resattn_plan_new(network, RESATTN_TRAINING, 2, 8, 8);
+    ck_assert_int_eq(resattn_plan_set_input_gradient(plan, 1), RESATTN_OK);
+    ck_assert_int_eq(resattn_plan_add_output(plan, "module.mask"), RESATTN_OK);
+    resattn_session *session = resattn_session_new(plan);
+    resattn_tensor *input = new_tensor(2, 3, 8, 8);
+    ck_assert_int_eq(resattn_session_forward(session, input), RESATTN_OK);
+    ck_assert_int_eq(resattn_softmax_cross_entropy(session, labels, 2, NULL, NULL), RESATTN_OK);
+    ck_assert_int_eq(resattn_session_backward(session), RESATTN_OK);
+    check_session_tensor(resattn_session_output(session, NULL));
+    check_session_tensor(resattn_session_output(session, "module.mask"));
+    check_session_tensor(resattn_session_input_gradient(session));
+    resattn_tensor_unref(input);
+    resattn_session_free(session);
+    resattn_plan_free(plan);
+}
+END_TEST
+
 START_TEST(test_loss_of_maps)
 {
     resattn_builder *b = resattn_builder_new(context);
@@ -452,6 +487,7 @@ int main(void)
     tcase_add_test(networks, test_mask_size);
     tcase_add_test(networks, test_inference);
     tcase_add_test(networks, test_training);
+    tcase_add_test(networks, test_tensors_of_a_session);
     tcase_add_test(networks, test_loss_of_maps);
     tcase_add_test(networks, test_one_value_a_channel);
     tcase_add_test(networks, test_optimizer);

@@ -35,6 +35,12 @@ START_TEST(test_common)
     resattn_context_set_seed(NULL, 0);
     ck_assert_int_eq(resattn_context_set_seed(context, 0), RESATTN_OK);
     ck_assert_int_eq(resattn_last_status(), INVALID); /* a success leaves the last error as it is */
+    resattn_clear_error();
+    ck_assert_int_eq(resattn_last_status(), RESATTN_OK);
+    REFUSED(INVALID, "message is NULL", resattn_fail(RESATTN_BUSY, NULL));
+    REFUSED(INVALID, "status is 0", resattn_fail(RESATTN_OK, "all is well"));
+    REFUSED(INVALID, "status is 1", resattn_fail((resattn_status)1, "more than well"));
+    REFUSED(INVALID, "status is -13", resattn_fail((resattn_status)-13, "of a later version"));
 }
 END_TEST
 
@@ -166,7 +172,10 @@ START_TEST(test_tensor_view)
     ck_assert_int_eq(resattn_tensor_stride(NULL, 0), 0);
     ck_assert_int_eq(resattn_tensor_stride(tensor, 4), 0);
     ck_assert_int_eq(resattn_tensor_elements(NULL), 0);
+    ck_assert_ptr_null(resattn_tensor_shape(NULL));
+    ck_assert_ptr_null(resattn_tensor_strides(NULL));
     ck_assert_ptr_null(resattn_tensor_data(NULL));
+    ck_assert_ptr_null(resattn_tensor_mutable_data(NULL));
     resattn_tensor_unref(tensor);
 }
 END_TEST

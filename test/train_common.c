@@ -35,7 +35,7 @@ resattn_tensor *new_input(resattn_context *context, int64_t n, int64_t channels,
     resattn_tensor *input =
         resattn_tensor_new(context, RESATTN_F32, 4, (int64_t[]){n, channels, size, size}, RESATTN_CHANNELS_LAST);
     ck_assert_ptr_nonnull(input);
-    float *values = resattn_tensor_data(input);
+    float *values = resattn_tensor_mutable_data(input);
     for (int64_t i = 0; i < resattn_tensor_elements(input); i++)
         values[i] = (float)random_real(-3, 3);
     return input;

@@ -13,6 +13,15 @@
  *
  * Strings are UTF-8, end with a NUL byte and are copied when given. Sizes of images are given as height, width.
  *
+ * Bytes of a buffer are counted by a size_t; elements of tensors, values, steps and multiply-adds by an int64_t, and so are bytes
+ * where a negative number has a meaning. Switches (0 or 1), indices of lists, and sizes of images and batches are an int32_t.
+ *
+ * Callbacks. Every function of the host that the library calls must return to it: no longjmp(), no C++ exception and no error of
+ * a scripting language may pass through the library, which would be left half-way. What goes wrong inside is told by the
+ * callback's result, and remembered by the host, or for resattn_last_error() by resattn_fail(). The functions that allocate, free,
+ * log, read, write and release are called in the thread that called the library, never on the library's own threads or a
+ * host's runner's.
+ *
  * Unless a comment says otherwise, a handle may be used by one thread at a time and different handles by different
  * threads at once.
  *
@@ -99,6 +108,17 @@ RESATTN_API resattn_status resattn_last_status(void);
  * expected. Never NULL, empty if nothing has failed. Borrowed, valid until this thread's next failing call. Since 0.9.
  */
 RESATTN_API const char *resattn_last_error(void);
+
+/* Forgets this thread's error: resattn_last_status() is RESATTN_OK again and resattn_last_error() empty. Since 0.9. */
+RESATTN_API void resattn_clear_error(void);
+
+/*
+ * Records an error of this thread as the library's own functions do, for what a host builds on top of the library and for its
+ * callbacks: `message` is copied, cut where it is longer than 500 bytes, and shown on one line; it may be resattn_last_error().
+ * Returns `status`; INVALID_ARGUMENT, recorded as well, for RESATTN_OK, a status that this library does not know, and a message
+ * that is NULL. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_fail(resattn_status status, const char *message);
 
 /* A status as a short English text, never NULL, static. Any thread. Since 0.9. */
 RESATTN_API const char *resattn_status_text(resattn_status status);

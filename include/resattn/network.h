@@ -94,8 +94,9 @@ RESATTN_API resattn_tensor *resattn_network_parameter_gradient(resattn_network *
 RESATTN_API int64_t resattn_network_trainable_values(const resattn_network *network);
 
 /*
- * Tells the network that the host has changed parameters through resattn_tensor_data(): sessions made or refreshed from
- * now on see the new values. Writing through the other tensor functions, initialising and training need no such call.
+ * Tells the network that the host has changed parameters through an address that it had from resattn_tensor_mutable_data():
+ * sessions made or refreshed from now on see the new values. Writing through the other tensor functions, initialising and training
+ * need no such call.
  * Errors: INVALID_ARGUMENT. Since 0.9.
  */
 RESATTN_API resattn_status resattn_network_touch(resattn_network *network);

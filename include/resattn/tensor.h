@@ -5,6 +5,10 @@
  * The logical order is batch, channels, height, width (NCHW) for images and output channels, input channels, height, width
  * (OIHW) for filters. Where the elements lie in memory is told by the strides, in elements: the library itself keeps
  * images and filters channels-last. A tensor of one or two dimensions is a vector or a matrix in row-major order.
+ *
+ * Memory of the library's own begins at a multiple of 64 bytes: that of every tensor of resattn_tensor_new(), of each parameter and
+ * gradient of a network and of each output and input gradient of a session. Views and tensors over foreign memory begin where
+ * they are put.
  */
 #ifndef RESATTN_TENSOR_H
 #define RESATTN_TENSOR_H
@@ -91,15 +95,31 @@ RESATTN_API int64_t resattn_tensor_stride(const resattn_tensor *tensor, int32_t 
 RESATTN_API int64_t resattn_tensor_elements(const resattn_tensor *tensor);
 
 /*
- * The element with index 0 in every dimension; NULL for NULL. Borrowed, valid while the tensor is. A host that writes to a
- * network's parameters through this pointer tells the network: resattn_network_touch(). Since 0.9.
+ * All sizes and all strides (in elements) at once: as many numbers as the tensor has dimensions, NULL for NULL. Borrowed, valid
+ * while the tensor is. Of a session's output or input gradient the first size is the number of images of the last run, so that it
+ * changes; all else never does. Any thread. Since 0.9.
  */
-RESATTN_API void *resattn_tensor_data(resattn_tensor *tensor);
+RESATTN_API const int64_t *resattn_tensor_shape(const resattn_tensor *tensor);
+RESATTN_API const int64_t *resattn_tensor_strides(const resattn_tensor *tensor);
+
+/*
+ * The element with index 0 in every dimension, to read. Borrowed, valid while the tensor is. NULL for NULL, and with WRONG_STATE
+ * recorded for a parameter or gradient of a sealed network. Any thread. Since 0.9.
+ */
+RESATTN_API const void *resattn_tensor_data(const resattn_tensor *tensor);
+
+/*
+ * The same, to write. A network takes this call for a change of the parameter: sessions made or refreshed from now on see the
+ * values of that moment. A host that writes later on tells the network by resattn_network_touch(). NULL as above, and with
+ * WRONG_STATE recorded for an output or an input gradient, which only their session writes. Since 0.9.
+ */
+RESATTN_API void *resattn_tensor_mutable_data(resattn_tensor *tensor);
 
 /*
  * Copies all elements to or from a contiguous buffer of `count` elements (which must be the tensor's number) of the
  * tensor's type in `order`. The buffer must not overlap the tensor.
- * Errors: INVALID_ARGUMENT, SHAPE_MISMATCH. Since 0.9.
+ * Errors: INVALID_ARGUMENT, SHAPE_MISMATCH, WRONG_STATE for tensors that resattn_tensor_data() or, for writing,
+ * resattn_tensor_mutable_data() would refuse. Since 0.9.
  */
 RESATTN_API resattn_status resattn_tensor_read(const resattn_tensor *tensor, resattn_order order, void *buffer,
                                                int64_t count);
@@ -108,18 +128,18 @@ RESATTN_API resattn_status resattn_tensor_write(resattn_tensor *tensor, resattn_
 
 /*
  * Copies the elements of `source` to `target`: same shape and type, any strides.
- * Errors: INVALID_ARGUMENT (also if the memory of the two overlaps), SHAPE_MISMATCH. Since 0.9.
+ * Errors: INVALID_ARGUMENT (also if the memory of the two overlaps), SHAPE_MISMATCH, WRONG_STATE as above. Since 0.9.
  */
 RESATTN_API resattn_status resattn_tensor_copy(resattn_tensor *target, const resattn_tensor *source);
 
-/* Sets every element of an F32 tensor. Errors: INVALID_ARGUMENT. Since 0.9. */
+/* Sets every element of an F32 tensor. Errors: INVALID_ARGUMENT, WRONG_STATE as above. Since 0.9. */
 RESATTN_API resattn_status resattn_tensor_fill(resattn_tensor *tensor, float value);
 
 /*
  * Writes 8-bit pixels into image `index` of an F32 tensor of shape N, 3, height, width, as (value / 255 - mean) /
  * deviation per channel (red, green, blue); mean NULL is 0, deviation NULL is 1. `pitch` as in
- * resattn_tensor_wrap_pixels(). Errors: INVALID_ARGUMENT (also for a deviation that is 0 or not finite), SHAPE_MISMATCH.
- * Since 0.9.
+ * resattn_tensor_wrap_pixels(). Errors: INVALID_ARGUMENT (also for a deviation that is 0 or not finite), SHAPE_MISMATCH,
+ * WRONG_STATE as above. Since 0.9.
  */
 RESATTN_API resattn_status resattn_tensor_set_pixels(resattn_tensor *tensor, int64_t index, resattn_pixel_format format,
                                                      int32_t height, int32_t width, int64_t pitch, const void *pixels,

@@ -90,6 +90,21 @@ const char *resattn_last_error(void)
     return last.message;
 }
 
+void resattn_clear_error(void)
+{
+    last = (last_error){.status = RESATTN_OK};
+}
+
+resattn_status resattn_fail(resattn_status status, const char *message)
+{
+    if (message == NULL)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "fail: the message is NULL");
+    if (status >= RESATTN_OK || status < RESATTN_INTERNAL)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "fail: the status is %d, expected %d to -1", (int)status,
+                       RESATTN_INTERNAL);
+    return ra_fail(status, "%s", message);
+}
+
 const char *resattn_status_text(resattn_status status)
 {
     switch (status) {

@@ -2,8 +2,7 @@
 /*
  * Configurations: a named network with settings that can be changed.
  *
- * Public functions alone: a tensor lends the memory, which so comes from the context's allocator, and a builder that is
- * made for it leaves an error behind.
+ * Public functions alone: a tensor lends the memory, which so comes from the context's allocator.
  */
 #include "models/models.h"
 
@@ -21,21 +20,15 @@ struct resattn_model_config {
     int32_t settings[RA_MAX_SETTINGS];
 };
 
-/* Leaves an error for the calling thread. Without a context, one is made for the purpose. */
-static resattn_status refuse(resattn_context *context, resattn_status status, const char *format, ...)
+/* Leaves an error for the calling thread. */
+static resattn_status refuse(resattn_status status, const char *format, ...)
 {
     char message[512];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    resattn_context *own = context ? NULL : resattn_context_new(1);
-    resattn_builder *builder = resattn_builder_new(context ? context : own);
-    if (builder)
-        resattn_builder_fail(builder, status, message);
-    resattn_builder_free(builder);
-    resattn_context_unref(own);
-    return resattn_last_status();
+    return resattn_fail(status, message);
 }
 
 resattn_model_config *resattn_model_config_new(resattn_context *context, const char *name)
@@ -43,18 +36,18 @@ resattn_model_config *resattn_model_config_new(resattn_context *context, const c
     const ra_family *family;
     const ra_model *model = ra_model_find(name, &family);
     if (!context || !name) {
-        refuse(context, RESATTN_INVALID_ARGUMENT, "model configuration: the %s is NULL", context ? "name" : "context");
+        refuse(RESATTN_INVALID_ARGUMENT, "model configuration: the %s is NULL", context ? "name" : "context");
         return NULL;
     }
     if (!model) {
-        refuse(context, RESATTN_NOT_FOUND, "model configuration: no network is called \"%.80s\"", name);
+        refuse(RESATTN_NOT_FOUND, "model configuration: no network is called \"%.80s\"", name);
         return NULL;
     }
     const int64_t elements = (int64_t)((sizeof(resattn_model_config) + sizeof(float) - 1) / sizeof(float));
     resattn_tensor *memory = resattn_tensor_new(context, RESATTN_F32, 1, &elements, RESATTN_CHANNELS_FIRST);
     if (!memory)
         return NULL;
-    resattn_model_config *config = resattn_tensor_data(memory);
+    resattn_model_config *config = resattn_tensor_mutable_data(memory);
     *config = (resattn_model_config){
         .context = resattn_context_ref(context), .memory = memory, .family = family, .model = model};
     memcpy(config->settings, model->settings, sizeof config->settings);
@@ -85,13 +78,13 @@ static int32_t find_setting(const resattn_model_config *config, const char *sett
 {
     char names[384];
     if (!config || !setting)
-        return refuse(config ? config->context : NULL, RESATTN_INVALID_ARGUMENT, "model configuration: the %s is NULL",
+        return refuse(RESATTN_INVALID_ARGUMENT, "model configuration: the %s is NULL",
                       config ? "name of the setting" : "configuration");
     for (int32_t i = 0; i < config->family->setting_count; i++)
         if (strcmp(config->family->settings[i].name, setting) == 0)
             return i;
-    return refuse(config->context, RESATTN_NOT_FOUND, "%s: no setting \"%.40s\", there are: %s", config->model->name,
-                  setting, list_settings(config->family, names, sizeof names));
+    return refuse(RESATTN_NOT_FOUND, "%s: no setting \"%.40s\", there are: %s", config->model->name, setting,
+                  list_settings(config->family, names, sizeof names));
 }
 
 resattn_status resattn_model_config_set_int(resattn_model_config *config, const char *setting, int64_t value)
@@ -101,8 +94,8 @@ resattn_status resattn_model_config_set_int(resattn_model_config *config, const 
         return (resattn_status)index;
     const ra_setting *found = &config->family->settings[index];
     if (value < found->smallest || value > found->largest)
-        return refuse(config->context, RESATTN_INVALID_ARGUMENT, "%s: %s is %lld, expected %d to %d",
-                      config->model->name, found->name, (long long)value, (int)found->smallest, (int)found->largest);
+        return refuse(RESATTN_INVALID_ARGUMENT, "%s: %s is %lld, expected %d to %d", config->model->name, found->name,
+                      (long long)value, (int)found->smallest, (int)found->largest);
     config->settings[index] = (int32_t)value;
     return RESATTN_OK;
 }
@@ -113,8 +106,8 @@ resattn_status resattn_model_config_get_int(const resattn_model_config *config, 
     if (index < 0)
         return (resattn_status)index;
     if (!value)
-        return refuse(config->context, RESATTN_INVALID_ARGUMENT, "%s: the place for the value of %s is NULL",
-                      config->model->name, setting);
+        return refuse(RESATTN_INVALID_ARGUMENT, "%s: the place for the value of %s is NULL", config->model->name,
+                      setting);
     *value = config->settings[index];
     return RESATTN_OK;
 }
@@ -133,13 +126,13 @@ resattn_status resattn_model_config_setting_range(const resattn_model_config *co
                                                   int64_t *largest)
 {
     if (!config)
-        return refuse(NULL, RESATTN_INVALID_ARGUMENT, "model configuration: the configuration is NULL");
+        return refuse(RESATTN_INVALID_ARGUMENT, "model configuration: the configuration is NULL");
     if (!smallest || !largest)
-        return refuse(config->context, RESATTN_INVALID_ARGUMENT, "%s: the place for the %s value is NULL",
-                      config->model->name, smallest ? "largest" : "smallest");
+        return refuse(RESATTN_INVALID_ARGUMENT, "%s: the place for the %s value is NULL", config->model->name,
+                      smallest ? "largest" : "smallest");
     if (!resattn_model_config_setting_name(config, index))
-        return refuse(config->context, RESATTN_INVALID_ARGUMENT, "%s: setting %d, expected 0 to %d",
-                      config->model->name, (int)index, (int)config->family->setting_count - 1);
+        return refuse(RESATTN_INVALID_ARGUMENT, "%s: setting %d, expected 0 to %d", config->model->name, (int)index,
+                      (int)config->family->setting_count - 1);
     *smallest = config->family->settings[index].smallest;
     *largest = config->family->settings[index].largest;
     return RESATTN_OK;

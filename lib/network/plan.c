@@ -112,7 +112,8 @@ static bool add_output(const resattn_plan *plan, ra_shape shape, size_t *bytes)
     size_t output = sizeof(float);
     return ra_mul_size(output, (size_t)plan->batch, &output) && ra_mul_size(output, (size_t)shape.c, &output) &&
            ra_mul_size(output, (size_t)shape.h, &output) && ra_mul_size(output, (size_t)shape.w, &output) &&
-           ra_add_size(*bytes, output, bytes);
+           ra_add_size(output, RA_ALIGNMENT - 1, &output) &&
+           ra_add_size(*bytes, output - output % RA_ALIGNMENT, bytes);
 }
 
 /* What a session of the program allocates; false with the error recorded where that does not fit. */

@@ -49,12 +49,20 @@ static void embed_value(resattn_session *session, resattn_tensor *tensor, int32_
     ra_shape shape = session->program->values[value].shape;
     int64_t sizes[4] = {session->batch, shape.c, shape.h, shape.w};
     ra_tensor_embed(tensor, 4, sizes, RESATTN_CHANNELS_LAST, data);
+    tensor->read_only = true;
 }
 
 static size_t output_floats(const resattn_session *session, int32_t value)
 {
     ra_shape shape = session->program->values[value].shape;
     return (size_t)session->batch * (size_t)shape.c * (size_t)shape.h * (size_t)shape.w;
+}
+
+/* Each output of its own memory begins on a boundary, as those in the arena do. */
+static size_t aligned_floats(size_t floats)
+{
+    const size_t unit = RA_ALIGNMENT / sizeof(float);
+    return (floats + unit - 1) / unit * unit;
 }
 
 static bool is_sliced(const resattn_session *session) { return session->program->slice < session->batch; }
@@ -64,7 +72,7 @@ static bool make_whole(resattn_session *session)
 {
     size_t floats = 0;
     for (int32_t i = 0; i < session->output_count; i++)
-        floats += output_floats(session, session->outputs[i].value);
+        floats += aligned_floats(output_floats(session, session->outputs[i].value));
     session->whole = ra_alloc_raw(session->network->context, floats, sizeof(float));
     if (!session->whole)
         return false;
@@ -91,7 +99,7 @@ static bool make_outputs(resattn_session *session, const resattn_plan *plan)
         session_output *output = &session->outputs[i];
         float *data = next ? next : ra_value_data(session->program, session->arena, output->value);
         embed_value(session, &output->tensor, output->value, data);
-        next = next ? next + output_floats(session, output->value) : NULL;
+        next = next ? next + aligned_floats(output_floats(session, output->value)) : NULL;
     }
     return true;
 }
@@ -221,8 +229,8 @@ resattn_network *resattn_session_network(const resattn_session *session) { retur
 static bool is_good_input(const resattn_session *session, const resattn_tensor *input)
 {
     ra_shape shape = session->program->values[0].shape;
-    if (!input) {
-        ra_fail(RESATTN_INVALID_ARGUMENT, "forward: the input is NULL");
+    if (ra_tensor_check_read(input, "forward: the input") != RESATTN_OK) {
+        return false;
     } else if (input->rank != 4 || input->shape[1] != shape.c || input->shape[2] != shape.h ||
                input->shape[3] != shape.w) {
         char text[100];
@@ -367,8 +375,10 @@ bool ra_session_gradient_buffer(resattn_session *session, float **buffer)
 
 resattn_status resattn_session_set_output_gradient(resattn_session *session, const char *name, const resattn_tensor *gradient)
 {
-    if (!session || !gradient)
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "set gradient: the %s is NULL", session ? "gradient" : "session");
+    if (!session)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "set gradient: the session is NULL");
+    if (ra_tensor_check_read(gradient, "set gradient: the gradient") != RESATTN_OK)
+        return resattn_last_status();
     session_output *output = find_output(session, name);
     if (!output || !may_take_gradient(session, "set gradient"))
         return resattn_last_status();

@@ -84,12 +84,10 @@ void ra_tensor_copy_elements(resattn_dtype dtype, int32_t rank, const int64_t *s
 
 /* ---- public functions ---- */
 
-/* Checks the arguments that reading and writing share; sets the strides of the buffer. */
+/* Checks the other arguments that reading and writing share; sets the strides of the buffer. */
 static resattn_status check_buffer(const resattn_tensor *tensor, resattn_order order, const void *buffer, int64_t count,
                                    int64_t *stride)
 {
-    if (tensor == NULL)
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "tensor is NULL");
     if (buffer == NULL)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "buffer is NULL");
     if (!ra_check_order(order))
@@ -109,7 +107,9 @@ static resattn_status check_buffer(const resattn_tensor *tensor, resattn_order o
 resattn_status resattn_tensor_read(const resattn_tensor *tensor, resattn_order order, void *buffer, int64_t count)
 {
     int64_t stride[RA_MAX_RANK];
-    resattn_status status = check_buffer(tensor, order, buffer, count, stride);
+    resattn_status status = ra_tensor_check_read(tensor, "tensor");
+    if (status == RESATTN_OK)
+        status = check_buffer(tensor, order, buffer, count, stride);
     if (status == RESATTN_OK)
         ra_tensor_copy_elements(tensor->dtype, tensor->rank, tensor->shape, buffer, stride, tensor->data,
                                 tensor->stride);
@@ -119,7 +119,9 @@ resattn_status resattn_tensor_read(const resattn_tensor *tensor, resattn_order o
 resattn_status resattn_tensor_write(resattn_tensor *tensor, resattn_order order, const void *buffer, int64_t count)
 {
     int64_t stride[RA_MAX_RANK];
-    resattn_status status = check_buffer(tensor, order, buffer, count, stride);
+    resattn_status status = ra_tensor_check_write(tensor, "tensor");
+    if (status == RESATTN_OK)
+        status = check_buffer(tensor, order, buffer, count, stride);
     if (status != RESATTN_OK)
         return status;
     ra_tensor_copy_elements(tensor->dtype, tensor->rank, tensor->shape, tensor->data, tensor->stride, buffer, stride);
@@ -129,8 +131,11 @@ resattn_status resattn_tensor_write(resattn_tensor *tensor, resattn_order order,
 
 resattn_status resattn_tensor_copy(resattn_tensor *target, const resattn_tensor *source)
 {
-    if (target == NULL || source == NULL)
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "%s is NULL", target == NULL ? "target" : "source");
+    resattn_status status = ra_tensor_check_write(target, "target");
+    if (status == RESATTN_OK)
+        status = ra_tensor_check_read(source, "source");
+    if (status != RESATTN_OK)
+        return status;
     if (target->dtype != source->dtype || target->rank != source->rank ||
         memcmp(target->shape, source->shape, (size_t)target->rank * sizeof *target->shape) != 0) {
         char target_text[128], source_text[128];
@@ -149,8 +154,9 @@ resattn_status resattn_tensor_copy(resattn_tensor *target, const resattn_tensor 
 resattn_status resattn_tensor_fill(resattn_tensor *tensor, float value)
 {
     static const int64_t same[RA_MAX_RANK] = {0};
-    if (tensor == NULL)
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "tensor is NULL");
+    resattn_status status = ra_tensor_check_write(tensor, "tensor");
+    if (status != RESATTN_OK)
+        return status;
     if (tensor->dtype != RESATTN_F32)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "the tensor has dtype %d, expected %d (F32)", (int)tensor->dtype,
                        RESATTN_F32);

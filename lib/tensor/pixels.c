@@ -159,12 +159,13 @@ resattn_status resattn_tensor_set_pixels(resattn_tensor *tensor, int64_t index, 
                                          const float *mean, const float *deviation)
 {
     layout bytes = {0, 0, 0};
-    if (tensor == NULL)
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "tensor is NULL");
+    resattn_status status = ra_tensor_check_write(tensor, "tensor");
+    if (status != RESATTN_OK)
+        return status;
     if (tensor->dtype != RESATTN_F32)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "the tensor has dtype %d, expected %d (F32)", (int)tensor->dtype,
                        RESATTN_F32);
-    resattn_status status = check_pixels(format, height, width, pitch, pixels, &bytes);
+    status = check_pixels(format, height, width, pitch, pixels, &bytes);
     if (status == RESATTN_OK)
         status = check_statistics(mean, deviation);
     if (status != RESATTN_OK)

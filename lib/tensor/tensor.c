@@ -292,6 +292,16 @@ int64_t resattn_tensor_stride(const resattn_tensor *tensor, int32_t dimension)
     return tensor == NULL || dimension < 0 || dimension >= tensor->rank ? 0 : tensor->stride[dimension];
 }
 
+const int64_t *resattn_tensor_shape(const resattn_tensor *tensor)
+{
+    return tensor == NULL ? NULL : tensor->shape;
+}
+
+const int64_t *resattn_tensor_strides(const resattn_tensor *tensor)
+{
+    return tensor == NULL ? NULL : tensor->stride;
+}
+
 int64_t resattn_tensor_elements(const resattn_tensor *tensor)
 {
     if (tensor == NULL)
@@ -302,9 +312,33 @@ int64_t resattn_tensor_elements(const resattn_tensor *tensor)
     return elements;
 }
 
-void *resattn_tensor_data(resattn_tensor *tensor)
+/* ---- access ---- */
+
+resattn_status ra_tensor_check_read(const resattn_tensor *tensor, const char *name)
 {
     if (tensor == NULL)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "%s is NULL", name);
+    if (tensor->data == NULL)
+        return ra_fail(RESATTN_WRONG_STATE, "%s is of a network that was sealed, its values are gone", name);
+    return RESATTN_OK;
+}
+
+resattn_status ra_tensor_check_write(const resattn_tensor *tensor, const char *name)
+{
+    resattn_status status = ra_tensor_check_read(tensor, name);
+    if (status == RESATTN_OK && tensor->read_only)
+        return ra_fail(RESATTN_WRONG_STATE, "%s is a session's own, expected one that may be written: copy it", name);
+    return status;
+}
+
+const void *resattn_tensor_data(const resattn_tensor *tensor)
+{
+    return tensor != NULL && ra_tensor_check_read(tensor, "tensor") == RESATTN_OK ? tensor->data : NULL;
+}
+
+void *resattn_tensor_mutable_data(resattn_tensor *tensor)
+{
+    if (tensor == NULL || ra_tensor_check_write(tensor, "tensor") != RESATTN_OK)
         return NULL;
     ra_tensor_changed(tensor);
     return tensor->data;

@@ -18,13 +18,14 @@ struct resattn_tensor {
     int32_t rank;
     int64_t shape[RA_MAX_RANK];
     int64_t stride[RA_MAX_RANK]; /* in elements */
-    void *data;
-    resattn_tensor *base; /* a view holds a share of what it views */
+    void *data;                  /* NULL: of a network that was sealed */
+    resattn_tensor *base;        /* a view holds a share of what it views */
     resattn_release_fn release;
     void *release_user;
     void *foreign;        /* what the host gave, for release */
     void *owned;          /* memory to free with the tensor */
     atomic_uint *version; /* counted up by every write, where not NULL: parameters of a network */
+    bool read_only;       /* to the host: what a session gives */
 };
 
 /* Bytes of an element. */
@@ -41,6 +42,11 @@ void ra_tensor_strides(int32_t rank, const int64_t *shape, resattn_order order, 
 
 /* Initialises a tensor that lives inside another object (no allocation, references -1) over F32 `data`. */
 void ra_tensor_embed(resattn_tensor *tensor, int32_t rank, const int64_t *shape, resattn_order order, float *data);
+
+/* Whether a tensor, which messages call `name`, can be read, or written by the host; otherwise the error, for NULL too.
+ */
+resattn_status ra_tensor_check_read(const resattn_tensor *tensor, const char *name);
+resattn_status ra_tensor_check_write(const resattn_tensor *tensor, const char *name);
 
 /* Counts up the version, where there is one: after every write that goes past the functions of tensor.h. */
 void ra_tensor_changed(resattn_tensor *tensor);

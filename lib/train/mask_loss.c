@@ -306,7 +306,7 @@ resattn_status resattn_mask_loss_apply(const resattn_mask_loss *loss, resattn_se
                        : !name    ? "name"
                                   : "targets");
     const resattn_tensor *mask = resattn_session_output(session, name);
-    if (!mask)
+    if (!mask || ra_tensor_check_read(targets, "mask loss: targets") != RESATTN_OK)
         return resattn_last_status();
     int64_t images = mask->shape[0];
     comparison c = {.kind = loss->kind, .targets = targets, .image_weights = image_weights, .mask = mask->data};

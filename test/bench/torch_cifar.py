@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Trains a network with PyTorch on CIFAR-10's binary files for a given time, as `resattn train` does for a given
-number of epochs: SGD with Nesterov's momentum, one cycle of the rate, crops and mirror images. How far the cycle
-is depends on the time, so a slower program gets fewer steps of the same schedule."""
+"""Trains a network with PyTorch on CIFAR-10's binary files as `resattn train` does: SGD with Nesterov's momentum, one
+cycle of the rate, crops and mirror images. For a given number of steps, or for a given time: then how far the cycle is
+depends on the time, so that a slower program gets fewer steps of the same schedule."""
 import argparse
 import json
 import math
@@ -58,7 +58,9 @@ def main():
     parser.add_argument("--tree", required=True, help="from resattn info NAME --classes 10 --json")
     parser.add_argument("--weights", required=True, help="from resattn convert NAME FILE.safetensors --classes 10")
     parser.add_argument("--data", required=True, type=pathlib.Path, help="a folder with CIFAR-10's binary files")
-    parser.add_argument("--seconds", required=True, type=float, help="of training, without validation")
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument("--seconds", type=float, help="of training, without the test at the end")
+    length.add_argument("--steps", type=int)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=0.1)
     parser.add_argument("--decay", type=float, default=5e-4)
@@ -85,12 +87,12 @@ def main():
     groups = [{"params": [p for p in network.parameters() if p.dim() > 1], "weight_decay": arguments.decay},
               {"params": [p for p in network.parameters() if p.dim() <= 1], "weight_decay": 0}]
     sgd = torch.optim.SGD(groups, arguments.rate, momentum=0.9, nesterov=True)
-    spent, steps, epoch = 0, 0, 0
-    while spent < arguments.seconds:
+    started, steps, epoch, share = time.perf_counter(), 0, 0, 0
+    while share < 1:
         epoch += 1
-        total, started = 0, time.perf_counter()
+        total = 0
         for chosen in torch.randperm(len(images), generator=random).split(arguments.batch):
-            share = (spent + time.perf_counter() - started) / arguments.seconds
+            share = steps / arguments.steps if arguments.steps else (time.perf_counter() - started) / arguments.seconds
             if share >= 1:
                 break
             for group in sgd.param_groups:
@@ -102,7 +104,7 @@ def main():
             sgd.step()
             total += loss.item()
             steps += 1
-        spent += time.perf_counter() - started
+        spent = time.perf_counter() - started
         print(f"epoch {epoch}, {spent:.0f} s, {steps} steps: loss {total / math.ceil(len(images) / arguments.batch):.3f}"
               f", rate {sgd.param_groups[0]['lr']:.4f}", file=sys.stderr, flush=True)
     print(f"{steps} steps, {steps * arguments.batch / len(images):.1f} epochs in {spent:.0f} s:"
