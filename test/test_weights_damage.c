@@ -86,7 +86,7 @@ START_TEST(lengths)
     fseek(sparse, 100000100, SEEK_SET);
     fputc(0, sparse);
     fclose(sparse);
-    check_refused_file(RESATTN_TOO_LARGE, "the header: 100000001 bytes of a header, the limit 'header' is 16777216");
+    check_refused_file(RESATTN_TOO_LARGE, "the header asks for 100000001, the limit 'header' is 16777216");
 }
 END_TEST
 
@@ -181,7 +181,7 @@ START_TEST(numbers)
     for (int i = 0; i < 63; i++)
         strcat(shape, ",1");
     strcat(shape, "],\"data_offsets\":[0,8]}");
-    weight_refused(shape, RESATTN_TOO_LARGE, "65 dimensions, the limit 'rank' is 64");
+    weight_refused(shape, RESATTN_TOO_LARGE, "fc.weight asks for 65, the limit 'rank' is 64");
 }
 END_TEST
 

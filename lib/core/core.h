@@ -111,7 +111,7 @@ enum { RA_LIMITS = RESATTN_LIMIT_INFLATION + 1 };
 
 void ra_limits_begin(resattn_context *context);
 int64_t ra_limit(const resattn_context *context, resattn_limit limit);
-/* False with TOO_LARGE recorded: "`what`: `asked` ..., the limit '...' is ...". */
+/* False with TOO_LARGE recorded: "`what` asks for `asked`, the limit '...' is ...". */
 bool ra_limit_fits(const resattn_context *context, resattn_limit limit, uint64_t asked, const char *what);
 
 /* ---- random numbers (core/random.c): pure functions of key and counter, so order and threads do not matter ---- */

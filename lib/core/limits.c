@@ -6,24 +6,23 @@
 
 /* The largest values are those that reading needs itself: what its arrays have room for, what a count can be. */
 static const struct {
-    const char *name, *unit; /* as messages and docs/security.md call them */
+    char name[16]; /* as messages and docs/security.md call it */
     int64_t initial, largest;
 } table[RA_LIMITS] = {
-    [RESATTN_LIMIT_MEMORY] = {"memory", "bytes of memory", INT64_MAX, INT64_MAX},
-    [RESATTN_LIMIT_PARAMETERS] = {"parameters", "bytes of parameters", INT64_C(1) << 32, INT64_MAX},
-    [RESATTN_LIMIT_TENSORS] = {"tensors", "tensors", 400000, 1 << 24},
-    [RESATTN_LIMIT_ELEMENTS] = {"elements", "elements", 1 << 30, INT64_MAX},
-    [RESATTN_LIMIT_RANK] = {"rank", "dimensions", 64, 64},
-    [RESATTN_LIMIT_NAME] = {"name", "bytes of a name", RA_MAX_NAME, RA_MAX_NAME},
-    [RESATTN_LIMIT_DEPTH] = {"depth", "layers inside each other", RA_MAX_DEPTH, RA_MAX_DEPTH},
-    [RESATTN_LIMIT_LAYERS] = {"layers", "layers", RA_MAX_LAYERS, RA_MAX_LAYERS},
-    [RESATTN_LIMIT_TEXTS] = {"texts", "texts", RA_MAX_TEXTS, RA_MAX_TEXTS},
-    [RESATTN_LIMIT_TEXT] = {"text", "bytes of a text", RA_MAX_TEXT, RA_MAX_TEXT},
-    [RESATTN_LIMIT_CLASSES] = {"classes", "classes", 1 << 17, 1 << 24},
-    [RESATTN_LIMIT_CHUNK] = {"chunk", "bytes of a chunk", RA_MAX_CHUNK, RA_MAX_CHUNK},
-    [RESATTN_LIMIT_HEADER] = {"header", "bytes of a header", 1 << 24, RA_MAX_HEADER},
-    [RESATTN_LIMIT_INFLATION] = {"inflation", "bytes of parameters for each byte that follows the tree",
-                                 2 * RA_INFLATE_MOST, 2 * RA_INFLATE_MOST},
+    [RESATTN_LIMIT_MEMORY] = {"memory", INT64_MAX, INT64_MAX},
+    [RESATTN_LIMIT_PARAMETERS] = {"parameters", INT64_C(1) << 32, INT64_MAX},
+    [RESATTN_LIMIT_TENSORS] = {"tensors", 400000, 1 << 24},
+    [RESATTN_LIMIT_ELEMENTS] = {"elements", 1 << 30, INT64_MAX},
+    [RESATTN_LIMIT_RANK] = {"rank", 64, 64},
+    [RESATTN_LIMIT_NAME] = {"name", RA_MAX_NAME, RA_MAX_NAME},
+    [RESATTN_LIMIT_DEPTH] = {"depth", RA_MAX_DEPTH, RA_MAX_DEPTH},
+    [RESATTN_LIMIT_LAYERS] = {"layers", RA_MAX_LAYERS, RA_MAX_LAYERS},
+    [RESATTN_LIMIT_TEXTS] = {"texts", RA_MAX_TEXTS, RA_MAX_TEXTS},
+    [RESATTN_LIMIT_TEXT] = {"text", RA_MAX_TEXT, RA_MAX_TEXT},
+    [RESATTN_LIMIT_CLASSES] = {"classes", 1 << 17, 1 << 24},
+    [RESATTN_LIMIT_CHUNK] = {"chunk", RA_MAX_CHUNK, RA_MAX_CHUNK},
+    [RESATTN_LIMIT_HEADER] = {"header", 1 << 24, RA_MAX_HEADER},
+    [RESATTN_LIMIT_INFLATION] = {"inflation", 2 * RA_INFLATE_MOST, 2 * RA_INFLATE_MOST},
 };
 
 static bool is_known(resattn_limit limit)
@@ -46,8 +45,8 @@ bool ra_limit_fits(const resattn_context *context, resattn_limit limit, uint64_t
 {
     if (asked <= (uint64_t)context->limits[limit])
         return true;
-    ra_fail(RESATTN_TOO_LARGE, "%.200s: %llu %s, the limit '%s' is %lld", what, (unsigned long long)asked,
-            table[limit].unit, table[limit].name, (long long)context->limits[limit]);
+    ra_fail(RESATTN_TOO_LARGE, "%.200s asks for %llu, the limit '%s' is %lld", what, (unsigned long long)asked,
+            table[limit].name, (long long)context->limits[limit]);
     return false;
 }
 

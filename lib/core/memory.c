@@ -44,11 +44,12 @@ static void ask_for_large_pages(char *memory, size_t bytes)
  * together. */
 static void *take(resattn_context *context, size_t size)
 {
+    uint64_t limit = (uint64_t)ra_limit(context, RESATTN_LIMIT_MEMORY);
     size_t before = atomic_fetch_add_explicit(&context->used, size, memory_order_relaxed);
     void *memory = NULL;
-    if (before > SIZE_MAX - size || before + size > (uint64_t)ra_limit(context, RESATTN_LIMIT_MEMORY))
-        ra_fail(RESATTN_TOO_LARGE, "%zu bytes of memory beside %zu in use, the limit 'memory' is %lld", size, before,
-                (long long)ra_limit(context, RESATTN_LIMIT_MEMORY));
+    if (size > limit || before > limit - size)
+        ra_fail(RESATTN_TOO_LARGE, "%zu bytes of memory beside %zu in use, the limit 'memory' is %llu", size, before,
+                (unsigned long long)limit);
     else if ((memory = context->alloc(context->alloc_user, size)) == NULL)
         ra_fail(RESATTN_OUT_OF_MEMORY, "out of memory: %zu bytes were refused", size);
     if (memory == NULL)

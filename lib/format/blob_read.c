@@ -73,8 +73,7 @@ static bool place_values(loader *l)
         return ra_tensors_begin(&l->tensors, RA_TENSORS_LEAVE, l->source, l->network);
     if (!ra_source_has(l->source, (size_t)least, &failed)) {
         uint64_t there = l->source->available > 0 ? l->source->available : 1;
-        return !failed &&
-               ra_limit_fits(l->context, RESATTN_LIMIT_INFLATION, bytes / there + 1, "what the tree declares");
+        return !failed && ra_limit_fits(l->context, RESATTN_LIMIT_INFLATION, bytes / there + 1, "the tree");
     }
     if (ra_source_has(l->source, (size_t)(bytes / RA_INFLATE_TRUSTED), &failed))
         return ra_network_add_values(l->network) &&
