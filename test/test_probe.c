@@ -168,7 +168,7 @@ START_TEST(shipped_model)
     fclose(file);
     resattn_network *network = resattn_network_load_buffer(context, data, size);
     ck_assert_ptr_nonnull(network);
-    int32_t storage = resattn_network_storage(network);
+    int32_t storage = (int32_t)resattn_network_storage(network);
     resattn_network_unref(network);
     check_bytes(data, size, RESATTN_FORMAT_BLOB, storage, NULL);
     free(data);
@@ -183,7 +183,7 @@ START_TEST(checkpoints)
         bytes saved = checkpoint_of(&t);
         double beta;
         bool adamw = resattn_optimizer_get_real(t.optimizer, "beta1", &beta) == RESATTN_OK;
-        check_bytes(saved.data, saved.size, RESATTN_FORMAT_CHECKPOINT, resattn_network_storage(t.network),
+        check_bytes(saved.data, saved.size, RESATTN_FORMAT_CHECKPOINT, (int32_t)resattn_network_storage(t.network),
                     adamw ? "adamw" : "sgd");
         resattn_probe *probe = good(resattn_probe_new_buffer(context, saved.data, saved.size));
         ck_assert_int_eq(resattn_probe_number(probe, RESATTN_PROBE_AVERAGE), t.average != NULL);
