@@ -287,7 +287,7 @@ void make_blob(void)
     save(network, 6, &bytes, &size);
     sample = malloc(sizeof *sample);
     blob_split(sample, bytes, size);
-    resattn_buffer_free(context, bytes);
+    resattn_buffer_free(bytes);
     resattn_network_unref(network);
 }
 

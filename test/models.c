@@ -150,7 +150,7 @@ void models_reload(resattn_network *network, int32_t level, int32_t batch, int32
     ck_assert_int_eq(resattn_network_save_buffer(network, level, &bytes, &length), RESATTN_OK);
     resattn_network *loaded = resattn_network_load_buffer(context, bytes, length);
     ck_assert_msg(loaded != NULL, "%s", resattn_last_error());
-    resattn_buffer_free(context, bytes);
+    resattn_buffer_free(bytes);
     compare_parameters(network, loaded);
     float *before = models_logits(network, batch, size), *after = models_logits(loaded, batch, size);
     ck_assert_mem_eq(before, after, (size_t)batch * (size_t)resattn_network_out_channels(network) * sizeof *before);

@@ -31,8 +31,8 @@ START_TEST(buffer_at_every_level)
         resattn_network *loaded = resattn_network_load_buffer(context, bytes, size);
         check_same(network, loaded);
         resattn_network_unref(loaded);
-        resattn_buffer_free(context, bytes);
-        resattn_buffer_free(context, again);
+        resattn_buffer_free(bytes);
+        resattn_buffer_free(again);
     }
     resattn_network_unref(network);
 }
@@ -48,7 +48,7 @@ START_TEST(without_metadata)
     check_same(network, loaded);
     ck_assert(resattn_network_deviation(loaded, 1) == 1);
     resattn_network_unref(loaded);
-    resattn_buffer_free(context, bytes);
+    resattn_buffer_free(bytes);
     resattn_network_unref(network);
 }
 END_TEST
@@ -66,7 +66,7 @@ START_TEST(every_bit_pattern)
     resattn_network *loaded = resattn_network_load_buffer(context, bytes, size);
     check_same(network, loaded);
     resattn_network_unref(loaded);
-    resattn_buffer_free(context, bytes);
+    resattn_buffer_free(bytes);
     resattn_network_unref(network);
 }
 END_TEST
@@ -110,7 +110,7 @@ START_TEST(large_tensors)
         loaded = resattn_network_load_stream(context, get_pieces, &p);
         check_same(network, loaded);
         resattn_network_unref(loaded);
-        resattn_buffer_free(context, bytes);
+        resattn_buffer_free(bytes);
     }
     resattn_network_unref(network);
     resattn_builder_free(b);
@@ -150,7 +150,7 @@ START_TEST(example_of_the_guide)
     save(network, 0, &bytes, &size);
     ck_assert_uint_eq(size, sizeof example);
     ck_assert_mem_eq(bytes, example, size);
-    resattn_buffer_free(context, bytes);
+    resattn_buffer_free(bytes);
     resattn_network_unref(network);
 }
 END_TEST
@@ -175,7 +175,7 @@ START_TEST(streams)
         check_same(network, loaded);
         resattn_network_unref(loaded);
     }
-    resattn_buffer_free(context, bytes);
+    resattn_buffer_free(bytes);
     resattn_network_unref(network);
     free(p);
 }
@@ -226,18 +226,28 @@ END_TEST
 
 /* ---- arguments ---- */
 
+/* Nothing of what was there before can be freed or read by mistake. */
+static void check_no_buffer(resattn_network *network, int32_t level, resattn_status status)
+{
+    void *bytes = &status;
+    size_t size = 77;
+    ck_assert_int_eq(resattn_network_save_buffer(network, level, &bytes, &size), status);
+    ck_assert_ptr_null(bytes);
+    ck_assert_uint_eq(size, 0);
+}
+
 START_TEST(bad_arguments)
 {
     resattn_network *network = small_network(context);
     pipe_end p = {.fail_at = -1};
+    check_no_buffer(NULL, 6, RESATTN_INVALID_ARGUMENT);
+    check_no_buffer(network, 10, RESATTN_INVALID_ARGUMENT);
+    check_no_buffer(network, -1, RESATTN_INVALID_ARGUMENT);
     void *bytes = &p;
     size_t size = 77;
-    ck_assert_int_eq(resattn_network_save_buffer(NULL, 6, &bytes, &size), RESATTN_INVALID_ARGUMENT);
-    ck_assert_int_eq(resattn_network_save_buffer(network, 10, &bytes, &size), RESATTN_INVALID_ARGUMENT);
-    ck_assert_int_eq(resattn_network_save_buffer(network, -1, &bytes, &size), RESATTN_INVALID_ARGUMENT);
     ck_assert_int_eq(resattn_network_save_buffer(network, 6, NULL, &size), RESATTN_INVALID_ARGUMENT);
     ck_assert_int_eq(resattn_network_save_buffer(network, 6, &bytes, NULL), RESATTN_INVALID_ARGUMENT);
-    ck_assert(bytes == &p && size == 77);
+    ck_assert(bytes == NULL && size == 0);
     ck_assert_int_eq(resattn_network_save(network, NULL, 6), RESATTN_INVALID_ARGUMENT);
     ck_assert_int_eq(resattn_network_save_stream(network, 6, NULL, &p), RESATTN_INVALID_ARGUMENT);
     ck_assert_ptr_null(resattn_network_load(context, NULL));
@@ -245,8 +255,7 @@ START_TEST(bad_arguments)
     ck_assert_ptr_null(resattn_network_load_buffer(context, NULL, 0));
     ck_assert_ptr_null(resattn_network_load_stream(context, NULL, &p));
     ck_assert_int_eq(resattn_last_status(), RESATTN_INVALID_ARGUMENT);
-    resattn_buffer_free(context, NULL);
-    resattn_buffer_free(NULL, NULL);
+    resattn_buffer_free(NULL);
     resattn_network_unref(network);
 }
 END_TEST
@@ -302,13 +311,6 @@ START_TEST(metadata)
 }
 END_TEST
 
-static void check_too_large(resattn_network *network)
-{
-    void *bytes;
-    size_t size;
-    ck_assert_int_eq(resattn_network_save_buffer(network, 6, &bytes, &size), RESATTN_TOO_LARGE);
-}
-
 START_TEST(too_large_to_be_read_again)
 {
     resattn_network *network = small_network(context);
@@ -321,20 +323,20 @@ START_TEST(too_large_to_be_read_again)
     resattn_network *loaded = resattn_network_load_buffer(context, bytes, size);
     check_same(network, loaded);
     resattn_network_unref(loaded);
-    resattn_buffer_free(context, bytes);
+    resattn_buffer_free(bytes);
     text[1 << 20] = 'x';
     resattn_network_set_text(network, "long", text);
-    check_too_large(network);
+    check_no_buffer(network, 6, RESATTN_TOO_LARGE);
     text[1025] = '\0';
     resattn_network_set_text(network, "long", NULL);
     resattn_network_set_text(network, text, "");
-    check_too_large(network);
+    check_no_buffer(network, 6, RESATTN_TOO_LARGE);
     resattn_network_set_text(network, text, NULL);
     for (int i = 0; i <= 4096; i++) {
         snprintf(text, 20, "%d", i);
         ck_assert_int_eq(resattn_network_set_text(network, text, ""), RESATTN_OK);
     }
-    check_too_large(network);
+    check_no_buffer(network, 6, RESATTN_TOO_LARGE);
     resattn_network_unref(network);
     free(text);
 }
@@ -348,7 +350,7 @@ START_TEST(too_many_layers)
         resattn_layer_add(root, resattn_relu_new(b, NULL));
     resattn_network *network = resattn_network_new(b, root, 1);
     ck_assert_msg(network != NULL, "%s", resattn_last_error());
-    check_too_large(network);
+    check_no_buffer(network, 6, RESATTN_TOO_LARGE);
     resattn_network_unref(network);
     resattn_builder_free(b);
 }
@@ -358,10 +360,8 @@ START_TEST(names_that_are_not_utf8)
 {
     resattn_builder *b = resattn_builder_new(context);
     resattn_network *network = resattn_network_new(b, resattn_relu_new(b, "\xFF"), 1);
-    void *bytes;
-    size_t size;
     if (network)
-        ck_assert_int_eq(resattn_network_save_buffer(network, 6, &bytes, &size), RESATTN_INVALID_ARGUMENT);
+        check_no_buffer(network, 6, RESATTN_INVALID_ARGUMENT);
     resattn_network_unref(network);
     resattn_builder_free(b);
 }

@@ -34,7 +34,7 @@ START_TEST(every_truncation)
     ck_assert_ptr_null(resattn_network_load_stream(context, get, &p));
     ck_assert_ptr_nonnull(strstr(resattn_last_error(), "follows"));
     free(longer);
-    resattn_buffer_free(context, bytes);
+    resattn_buffer_free(bytes);
     resattn_network_unref(network);
 }
 END_TEST
@@ -55,7 +55,7 @@ START_TEST(every_flipped_bit)
         copy[i / 8] ^= (unsigned char)(1 << i % 8);
     }
     free(copy);
-    resattn_buffer_free(context, bytes);
+    resattn_buffer_free(bytes);
     resattn_network_unref(network);
 }
 END_TEST

@@ -148,18 +148,19 @@ START_TEST(every_refused_allocation)
         ck_assert_msg(status == RESATTN_OUT_OF_MEMORY, "%lld: %d '%s'", (long long)i, status, resattn_last_error());
     }
     for (int64_t i = 0;; i++) {
-        void *saved = NULL;
-        size_t saved_size, before = heap.live;
+        void *saved = &heap;
+        size_t saved_size = 1, before = heap.live;
         heap.calls = 0;
         heap.refuse = i;
         resattn_status status = resattn_network_save_buffer(network, 6, &saved, &saved_size);
         heap.refuse = -1;
-        resattn_buffer_free(context, saved);
+        resattn_buffer_free(saved);
         ck_assert_uint_eq(heap.live, before);
         if (status == RESATTN_OK)
             break;
         ck_assert_int_eq(status, RESATTN_OUT_OF_MEMORY);
         ck_assert_ptr_null(saved);
+        ck_assert_uint_eq(saved_size, 0);
     }
     resattn_network_unref(network);
     ck_assert_uint_eq(heap.live, live);

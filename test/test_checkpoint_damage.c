@@ -277,7 +277,7 @@ START_TEST(another_training)
     resattn_network *other = full_network(context);
     training different = {.optimizer = resattn_adamw_new(other, 1)};
     expect_refused(&different, saved.data, saved.size, RESATTN_SHAPE_MISMATCH, "trained parameters, the network has");
-    resattn_buffer_free(context, model);
+    resattn_buffer_free(model);
     resattn_optimizer_free(different.optimizer);
     resattn_network_unref(other);
     free(without.data);

@@ -348,7 +348,7 @@ START_TEST(context_refuses_wrong_arguments)
     test_expect_error(RESATTN_INVALID_ARGUMENT, "level is 4");
     ck_assert_int_eq(resattn_context_threads(context), 3);
     ck_assert_int_eq(resattn_context_set_seed(context, 42), RESATTN_OK);
-    ck_assert_uint_eq(context->seed, 42);
+    ck_assert_uint_eq(resattn_context_seed(context), 42);
     ck_assert_ptr_eq(resattn_context_ref(context), context);
     resattn_context_unref(context);
     resattn_context_unref(context);

@@ -216,7 +216,7 @@ static resattn_status use_all(resattn_context *context, int32_t side, results *r
         (loaded = resattn_network_load_buffer(context, bytes, size)) == NULL ||
         plan_recomputed(loaded, side) != RESATTN_OK)
         status = resattn_last_status();
-    resattn_buffer_free(context, bytes);
+    resattn_buffer_free(bytes);
     resattn_network_unref(loaded);
     resattn_network_unref(network);
     return status;

@@ -152,7 +152,7 @@ START_TEST(blobs)
             resattn_network_set_storage(network, (resattn_dtype)type);
             save(network, 6, &data, &size);
             check_bytes(data, size, RESATTN_FORMAT_BLOB, type, NULL);
-            resattn_buffer_free(context, data);
+            resattn_buffer_free(data);
             resattn_network_unref(network);
         }
     }

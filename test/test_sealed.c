@@ -3,6 +3,7 @@
  * Sealed networks: they infer as before, in old and new sessions, and refuse everything that needs parameters.
  */
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -408,6 +409,118 @@ START_TEST(test_looking)
 }
 END_TEST
 
+/* ---- owners of the parameters' tensors ---- */
+
+static resattn_tensor *first_filter(resattn_network *network)
+{
+    resattn_tensor *tensor = resattn_network_parameter(network, 0);
+    ck_assert_msg(tensor != NULL, "%s", resattn_last_error());
+    ck_assert_int_eq(resattn_tensor_rank(tensor), 4);
+    return tensor;
+}
+
+static void check_ended(resattn_tensor *tensor, resattn_session *session)
+{
+    int64_t count = resattn_tensor_elements(tensor);
+    float *values = calloc((size_t)count, sizeof *values);
+    resattn_tensor *other =
+        resattn_tensor_new(context, RESATTN_F32, 4, resattn_tensor_shape(tensor), RESATTN_CHANNELS_LAST);
+    ck_assert(values != NULL && other != NULL);
+    NOTHING(STATE, "sealed", resattn_tensor_data(tensor));
+    NOTHING(STATE, "sealed", resattn_tensor_mutable_data(tensor));
+    NOTHING(STATE, "sealed", resattn_tensor_ref(tensor));
+    NOTHING(STATE, "sealed", resattn_tensor_view(tensor, NULL, resattn_tensor_shape(tensor)));
+    REFUSED(STATE, "sealed", resattn_tensor_read(tensor, RESATTN_CHANNELS_LAST, values, count));
+    REFUSED(STATE, "sealed", resattn_tensor_write(tensor, RESATTN_CHANNELS_LAST, values, count));
+    REFUSED(STATE, "target is of a network that was sealed", resattn_tensor_copy(tensor, other));
+    REFUSED(STATE, "source is of a network that was sealed", resattn_tensor_copy(other, tensor));
+    REFUSED(STATE, "sealed", resattn_tensor_fill(tensor, 1));
+    REFUSED(STATE, "sealed", resattn_session_forward(session, tensor));
+    resattn_tensor_unref(tensor); /* nobody is its owner */
+    resattn_tensor_unref(other);
+    free(values);
+}
+
+/* While somebody owns a parameter, its gradient or a view of one, nothing is sealed. */
+START_TEST(test_owners_keep_values)
+{
+    static const int64_t corner[4] = {1, 2, 3, 3};
+    resattn_network *network = new_network(context);
+    resattn_plan *plan = resattn_plan_new(network, RESATTN_TRAINING, 2, SIDE4, SIDE4);
+    resattn_session *training = resattn_session_new(plan), *session = fast_session(network, SIDE4);
+    resattn_tensor *filter = first_filter(network), *gradient = resattn_network_parameter_gradient(network, 0);
+    resattn_tensor_unref(filter); /* nobody is its owner yet */
+    ck_assert_ptr_eq(resattn_tensor_ref(filter), filter);
+    ck_assert_ptr_eq(resattn_tensor_ref(gradient), gradient);
+    resattn_tensor *view = resattn_tensor_view(filter, NULL, corner);
+    resattn_tensor *inner = resattn_tensor_view(view, NULL, corner);
+    ck_assert(view != NULL && inner != NULL);
+    REFUSED(RESATTN_BUSY, "4 shares", resattn_network_seal(network));
+    resattn_tensor_unref(gradient);
+    resattn_tensor_unref(view);
+    REFUSED(RESATTN_BUSY, "2 shares", resattn_network_seal(network));
+    resattn_tensor_unref(filter);
+    ck_assert_int_eq(resattn_tensor_fill(inner, 0.5F), RESATTN_OK);
+    ck_assert(*(const float *)resattn_tensor_data(filter) == 0.5F);
+    resattn_tensor_unref(inner);
+    REFUSED(STATE, "no inference session", resattn_network_seal(network)); /* a view's change is one of the network */
+    ck_assert_ptr_eq(resattn_tensor_ref(filter), filter);                  /* which is as it was */
+    resattn_tensor_unref(filter);
+    ck_assert_int_eq(resattn_session_refresh(session), RESATTN_OK);
+    seal(network);
+    check_ended(filter, session);
+    check_ended(gradient, session);
+    resattn_session_free(training);
+    resattn_session_free(session);
+    resattn_plan_free(plan);
+    resattn_network_unref(network);
+}
+END_TEST
+
+/* An owner needs neither the network's owner nor the context's. */
+START_TEST(test_owners_keep_network)
+{
+    static const int64_t corner[4] = {1, 2, 3, 3};
+    resattn_context *own = resattn_context_new_with_allocator(1, test_heap_alloc, test_heap_free, &heap);
+    resattn_network *network = new_network(own);
+    resattn_context_unref(own);
+    resattn_tensor *filter = resattn_tensor_ref(first_filter(network));
+    resattn_network_unref(network);
+    float before = *(const float *)resattn_tensor_data(filter);
+    resattn_tensor *view = resattn_tensor_view(filter, NULL, corner);
+    resattn_tensor_unref(filter);
+    ck_assert(*(const float *)resattn_tensor_data(view) == before);
+    ck_assert_int_eq(resattn_tensor_fill(view, before + 1), RESATTN_OK);
+    ck_assert(*(const float *)resattn_tensor_data(view) == before + 1);
+    resattn_tensor_unref(view); /* and with it all else: tear_down() */
+}
+END_TEST
+
+static void *own_for_a_while(void *filter)
+{
+    static const int64_t corner[4] = {1, 1, 1, 1};
+    for (int32_t i = 0; i < 2000; i++) {
+        resattn_tensor_ref(filter);
+        resattn_tensor_unref(resattn_tensor_view(filter, NULL, corner));
+        resattn_tensor_unref(filter);
+    }
+    resattn_tensor_unref(filter);
+    return NULL;
+}
+
+START_TEST(test_owners_in_threads)
+{
+    pthread_t threads[4];
+    resattn_network *network = new_network(context);
+    for (int32_t i = 0; i < 4; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, own_for_a_while, resattn_tensor_ref(first_filter(network))),
+                         0);
+    resattn_network_unref(network);
+    for (int32_t i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+}
+END_TEST
+
 START_TEST(test_freed_session)
 {
     resattn_network *network = new_network(context);
@@ -481,6 +594,9 @@ int main(void)
     tcase_add_test(tests, test_refused);
     tcase_add_test(tests, test_unseen_parameters);
     tcase_add_test(tests, test_looking);
+    tcase_add_test(tests, test_owners_keep_values);
+    tcase_add_test(tests, test_owners_keep_network);
+    tcase_add_test(tests, test_owners_in_threads);
     tcase_add_test(tests, test_freed_session);
     tcase_add_test(tests, test_busy);
     suite_add_tcase(suite, tests);

@@ -115,6 +115,7 @@ START_TEST(statistics_as_plain_means)
     resattn_session *inference = new_session(b.network, RESATTN_INFERENCE, 1, SIZE);
     expect_error(resattn_session_set_statistics(inference, RESATTN_STATISTICS_MEAN), RESATTN_WRONG_STATE, "inference");
     expect_error(resattn_session_set_step_count(inference, 1), RESATTN_WRONG_STATE, "inference");
+    expect_error(resattn_session_set_seed(inference, 1), RESATTN_WRONG_STATE, "inference");
     resattn_session_free(inference);
     free_bench(&b);
 }
@@ -137,13 +138,64 @@ START_TEST(steps_of_sessions)
 }
 END_TEST
 
-/* Backward drops what forward dropped, though the step was set in between. */
-START_TEST(backward_goes_by_its_forward)
+static resattn_network *dropout_network(resattn_context *context)
 {
-    resattn_context *context = resattn_context_new(1);
     resattn_builder *builder = resattn_builder_new(context);
     resattn_network *network = resattn_network_new(builder, resattn_dropout_new(builder, "dropout", 0.5), COLOURS);
     resattn_builder_free(builder);
+    return network;
+}
+
+/* What the next forward pass of a session of dropout_network() drops, as bits. */
+static uint32_t dropped(resattn_session *session, const resattn_tensor *input)
+{
+    float out[BATCH * COLOURS * PIXELS];
+    uint32_t bits = 0;
+    ck_assert_int_eq(resattn_session_forward(session, input), RESATTN_OK);
+    resattn_tensor_read(resattn_session_output(session, NULL), RESATTN_CHANNELS_FIRST, out, BATCH * COLOURS * PIXELS);
+    for (int i = 0; i < 32 && i < BATCH * COLOURS * PIXELS; i++)
+        bits |= (uint32_t)(out[i] == 0) << i;
+    return bits;
+}
+
+/* A session keeps the seed that the context had when it was made, until it is given another. */
+START_TEST(seeds_of_sessions)
+{
+    resattn_context *context = resattn_context_new(1);
+    resattn_network *network = dropout_network(context);
+    resattn_tensor *input = new_input(context, BATCH, COLOURS, SIZE);
+    resattn_tensor_fill(input, 1);
+    ck_assert_int_eq(resattn_context_set_seed(context, 5), RESATTN_OK);
+    resattn_session *a = new_session(network, RESATTN_TRAINING, BATCH, SIZE);
+    resattn_session *b = new_session(network, RESATTN_TRAINING, BATCH, SIZE);
+    ck_assert_int_eq(resattn_context_set_seed(context, 6), RESATTN_OK);
+    ck_assert_uint_eq(resattn_context_seed(context), 6);
+    resattn_session *c = new_session(network, RESATTN_TRAINING, BATCH, SIZE);
+    ck_assert_uint_eq(resattn_session_seed(a), 5);
+    ck_assert_uint_eq(resattn_session_seed(c), 6);
+    uint32_t fives = dropped(a, input);
+    ck_assert_uint_eq(dropped(b, input), fives);
+    uint32_t sixes = dropped(c, input);
+    ck_assert_uint_ne(sixes, fives);
+    ck_assert_int_eq(resattn_session_set_seed(b, 6), RESATTN_OK);
+    ck_assert_uint_eq(resattn_session_seed(b), 6);
+    ck_assert_int_eq(resattn_session_set_step_count(b, 0), RESATTN_OK);
+    ck_assert_uint_eq(dropped(b, input), sixes);
+    ck_assert_uint_eq(dropped(a, input), (resattn_session_set_seed(c, 5), dropped(c, input)));
+    resattn_session_free(a);
+    resattn_session_free(b);
+    resattn_session_free(c);
+    resattn_tensor_unref(input);
+    resattn_network_unref(network);
+    resattn_context_unref(context);
+}
+END_TEST
+
+/* Backward drops what forward dropped, though step and seed were set in between. */
+START_TEST(backward_goes_by_its_forward)
+{
+    resattn_context *context = resattn_context_new(1);
+    resattn_network *network = dropout_network(context);
     resattn_session *session = new_session(network, RESATTN_TRAINING, BATCH, SIZE);
     resattn_tensor *input = new_input(context, BATCH, COLOURS, SIZE);
     ck_assert_int_eq(resattn_session_forward(session, input), RESATTN_OK);
@@ -151,6 +203,7 @@ START_TEST(backward_goes_by_its_forward)
     float out[BATCH * COLOURS * PIXELS], gradient[BATCH * COLOURS * PIXELS];
     resattn_tensor_read(resattn_session_output(session, NULL), RESATTN_CHANNELS_FIRST, out, BATCH * COLOURS * PIXELS);
     ck_assert_int_eq(resattn_session_set_step_count(session, 77), RESATTN_OK);
+    ck_assert_int_eq(resattn_session_set_seed(session, 77), RESATTN_OK);
     ck_assert_int_eq(resattn_session_backward(session), RESATTN_OK);
     resattn_tensor_read(resattn_session_input_gradient(session), RESATTN_CHANNELS_FIRST, gradient,
                         BATCH * COLOURS * PIXELS);
@@ -244,6 +297,7 @@ static Suite *tuning_suite(void)
     TCase *all = tcase_create("all");
     tcase_add_test(all, statistics_as_plain_means);
     tcase_add_test(all, steps_of_sessions);
+    tcase_add_test(all, seeds_of_sessions);
     tcase_add_test(all, backward_goes_by_its_forward);
     tcase_add_test(all, freezing);
     tcase_add_test(all, warming_up);

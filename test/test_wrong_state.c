@@ -151,7 +151,7 @@ START_TEST(test_damaged_blob)
     ck_assert_msg(loaded != NULL, "%s", resattn_last_error());
     resattn_network_unref(loaded);
     free(copy);
-    resattn_buffer_free(context, bytes);
+    resattn_buffer_free(bytes);
 }
 END_TEST
 
@@ -315,6 +315,9 @@ static void check_session_tensor(const resattn_tensor *tensor)
     float *values = calloc((size_t)count, sizeof *values);
     ck_assert_ptr_nonnull(values);
     NOTHING(STATE, "session", resattn_tensor_mutable_data(cast));
+    NOTHING(STATE, "copy it", resattn_tensor_ref(cast));
+    NOTHING(STATE, "copy it", resattn_tensor_view(cast, NULL, resattn_tensor_shape(tensor)));
+    resattn_tensor_unref(cast); /* which nobody owns */
     REFUSED(STATE, "session", resattn_tensor_write(cast, RESATTN_CHANNELS_FIRST, values, count));
     REFUSED(STATE, "session", resattn_tensor_fill(cast, 1));
     ck_assert_int_eq(resattn_tensor_read(tensor, RESATTN_CHANNELS_LAST, values, count), RESATTN_OK);

@@ -155,6 +155,7 @@ START_TEST(test_builder_after_failure)
     NOTHING(INVALID, "inside", resattn_network_new(b, resattn_layer_child(net, 1), 4));
     NOTHING(MISMATCH, "net.c", resattn_network_new(b, net, 3));
     ck_assert_ptr_null(resattn_layer_path(net));
+    ck_assert_int_eq(resattn_builder_status(b), RESATTN_OK);
     resattn_network *made = resattn_network_new(b, net, 4);
     ck_assert_msg(made != NULL, "%s", resattn_last_error());
     NOTHING(INVALID, "net", resattn_network_new(b, net, 3));
@@ -163,6 +164,29 @@ START_TEST(test_builder_after_failure)
     resattn_builder_free(other);
     ck_assert_str_eq(resattn_layer_path(resattn_layer_child(net, 1)), "net.a");
     resattn_network_unref(made);
+}
+END_TEST
+
+/* The order of a container's children is the one that the headers tell, whichever was given first. */
+START_TEST(test_order_of_children)
+{
+    resattn_builder *b = resattn_builder_new(context);
+    resattn_layer *x = conv(b, "x", 3), *y = conv(b, "y", 3), *mask = conv(b, "mask", 3), *trunk = conv(b, "trunk", 3);
+    resattn_layer *down = resattn_max_pool_new(b, "down", 2, 2, 0), *inner = conv(b, "inner", 3);
+    resattn_layer *up = resattn_bilinear_resize_new(b, "up", 0, 0);
+    resattn_layer *residual = resattn_residual_new(b, "residual", x, y);
+    resattn_layer *hourglass = resattn_down_up_new(b, "hourglass", down, inner, up);
+    resattn_attention *module = resattn_attention_new(b, "module");
+    ck_assert_int_eq(resattn_attention_set_mask(module, mask), RESATTN_OK);
+    ck_assert_int_eq(resattn_attention_set_trunk(module, trunk), RESATTN_OK);
+    resattn_layer *const children[] = {x, y, down, inner, up, trunk, mask};
+    resattn_layer *const containers[] = {residual, hourglass, resattn_attention_layer(module)};
+    for (int32_t i = 0, k = 0; i < 3; i++)
+        for (int32_t j = 0; j < resattn_layer_child_count(containers[i]); j++)
+            ck_assert_ptr_eq(resattn_layer_child(containers[i], j), children[k++]);
+    ck_assert_int_eq(resattn_layer_child_count(residual), 2);
+    ck_assert_int_eq(resattn_layer_child_count(hourglass), 3);
+    resattn_builder_free(b);
 }
 END_TEST
 
@@ -256,6 +280,7 @@ int main(void)
     tcase_add_test(tests, test_channels);
     tcase_add_test(tests, test_builder_remembers);
     tcase_add_test(tests, test_builder_after_failure);
+    tcase_add_test(tests, test_order_of_children);
     tcase_add_test(tests, test_attributes);
     tcase_add_test(tests, test_attributes_of_builder);
     suite_add_tcase(suite, tests);

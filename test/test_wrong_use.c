@@ -84,6 +84,7 @@ START_TEST(test_context)
     ck_assert_ptr_null(resattn_context_ref(NULL));
     resattn_context_unref(NULL);
     ck_assert_int_eq(resattn_context_threads(NULL), 0);
+    ck_assert_uint_eq(resattn_context_seed(NULL), 0);
     REFUSED(INVALID, "NULL", resattn_context_set_log(NULL, ignore_log, NULL, RESATTN_LOG_ERROR));
     REFUSED(INVALID, "9", resattn_context_set_log(context, ignore_log, NULL, (resattn_log_level)9));
     REFUSED(INVALID, "NULL", resattn_context_set_runner(NULL, run_in_turn, NULL, 1));
@@ -438,6 +439,8 @@ START_TEST(test_session_null)
     REFUSED(INVALID, "NULL", resattn_session_set_statistics(NULL, RESATTN_STATISTICS_MEAN));
     ck_assert_int_eq(resattn_session_step_count(NULL), -1);
     REFUSED(INVALID, "NULL", resattn_session_set_step_count(NULL, 1));
+    ck_assert_uint_eq(resattn_session_seed(NULL), 0);
+    REFUSED(INVALID, "NULL", resattn_session_set_seed(NULL, 1));
     ck_assert_int_eq(resattn_session_operation_count(NULL), 0);
     NOTHING(INVALID, "NULL", resattn_session_operation_name(NULL, 0));
     NOTHING(INVALID, "NULL", resattn_session_operation_kind(NULL, 0));
@@ -555,8 +558,7 @@ START_TEST(test_blobs)
     REFUSED(INVALID, "NULL", resattn_network_save(NULL, "/tmp/x", 6));
     REFUSED(INVALID, "NULL", resattn_network_save_buffer(NULL, 6, &bytes, &size));
     REFUSED(INVALID, "NULL", resattn_network_save_stream(NULL, 6, write_nothing, NULL));
-    resattn_buffer_free(context, NULL);
-    resattn_buffer_free(NULL, NULL);
+    resattn_buffer_free(NULL);
     NOTHING(INVALID, "NULL", resattn_network_load(NULL, "/tmp/x"));
     NOTHING(INVALID, "NULL", resattn_network_load(context, NULL));
     NOTHING(ABSENT, "/no/such/file", resattn_network_load(context, "/no/such/file"));

@@ -26,7 +26,7 @@ typedef int64_t (*resattn_read_fn)(void *user, void *bytes, size_t size);
  * Saves a network, compressed at `level` (0: not at all, 9: most; from 7 on it takes ten times as long, for little). The same
  * network and level give the same bytes, for one version of zlib. To a file: written beside `path`, flushed to the disk and
  * renamed over it, so that at every moment `path` is the old file or the whole new one. To a buffer: `*bytes` is owned by the
- * caller, freed with resattn_buffer_free(). To a callback: in order, in pieces of any size.
+ * caller, freed with resattn_buffer_free(), and NULL, `*size` 0, after every failure. To a callback: in order, in pieces of any size.
  * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, IO_ERROR with the system's reason, BUSY while the network is being trained, TOO_LARGE
  * for more layers or texts, or longer ones, than a blob takes (docs/format.md).
  * Since 0.9.
@@ -37,8 +37,11 @@ RESATTN_API resattn_status resattn_network_save_buffer(resattn_network *network,
 RESATTN_API resattn_status resattn_network_save_stream(resattn_network *network, int32_t level, resattn_write_fn write,
                                                        void *user);
 
-/* Frees the bytes that resattn_network_save_buffer() gave for a network of `context`. Since 0.9. */
-RESATTN_API void resattn_buffer_free(resattn_context *context, void *bytes);
+/*
+ * Frees the bytes that resattn_network_save_buffer() gave, the address as it was; NULL is accepted. They hold a share of the
+ * network's context until then. Any thread. Since 0.9.
+ */
+RESATTN_API void resattn_buffer_free(void *bytes);
 
 /*
  * Loads a network from a file, from a buffer (which must hold the blob and nothing more) or from a callback, which is read up

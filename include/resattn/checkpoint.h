@@ -21,7 +21,7 @@ extern "C" {
  * here, but is remembered and restored.
  *
  * Not part of it are gradients (save after a step, not between micro-batches) and what belongs to the host: schedules, losses, the
- * context's seed, the step of a session (resattn_session_step_count()), which images come next. The network's texts are a place for
+ * session's seed and step (resattn_session_seed(), resattn_session_step_count()), which images come next. The network's texts are a place for
  * such things (resattn_network_set_text()).
  *
  * `level`, files and callbacks are as in resattn_network_save() and resattn_network_save_stream(). Errors: those, and

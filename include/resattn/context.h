@@ -103,10 +103,21 @@ RESATTN_API resattn_status resattn_context_set_runner(resattn_context *context, 
                                                       int32_t workers);
 
 /*
- * The seed of everything random made from the context from now on: initial weights, dropout. 0 at first, so that two
- * runs of a program agree. Errors: INVALID_ARGUMENT. Since 0.9.
+ * The seed of everything random made from the context from now on: networks take it for their initial weights and sessions for
+ * dropout when they are made, and keep it (resattn_session_set_seed()). 0 at first, so that two runs of a program agree. Not while
+ * another thread makes a network or a session of the context. Errors: INVALID_ARGUMENT. Since 0.9.
  */
 RESATTN_API resattn_status resattn_context_set_seed(resattn_context *context, uint64_t seed);
+
+/* What it is, 0 for NULL. Since 0.9. */
+RESATTN_API uint64_t resattn_context_seed(const resattn_context *context);
+
+/*
+ * Multiply-adds a second that the library's fastest kernel reaches on this machine with all the context's threads and all data in
+ * the nearest cache: what a layer's rate (resattn_session_operation_seconds()) is to be compared with. Measured at each call, for
+ * some milliseconds. -1 after an error: INVALID_ARGUMENT, OUT_OF_MEMORY, WRONG_STATE after fork(). Since 0.9.
+ */
+RESATTN_API double resattn_context_peak(resattn_context *context);
 
 /*
  * What the context refuses with TOO_LARGE, in a message that names the limit, its value and what was asked for: memory of

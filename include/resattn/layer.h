@@ -79,7 +79,7 @@ RESATTN_API resattn_layer *resattn_conv_transpose2d_new(resattn_builder *builder
  * double; the running statistics become (1 - momentum) * old + momentum * new, with the unbiased variance. Inference: by the
  * running statistics. Parameters: weight and bias (trained), running_mean, running_var. Training with one value per channel is
  * refused. Attributes: epsilon (1e-5), momentum (0.1), frozen (0; 1: training also uses the running statistics and leaves
- * them alone); the last two may be changed at any time. resattn_session_set_statistics() takes plain means instead.
+ * them alone); the last two may be changed in a network too. resattn_session_set_statistics() takes plain means instead.
  */
 RESATTN_API resattn_layer *resattn_batch_norm_new(resattn_builder *builder, const char *name);
 
@@ -126,7 +126,7 @@ RESATTN_API resattn_layer *resattn_bilinear_resize_new(resattn_builder *builder,
 RESATTN_API resattn_layer *resattn_linear_new(resattn_builder *builder, const char *name, int32_t out_features);
 
 /* Training: sets elements to 0 with `probability`, and divides the others by 1 - probability. Inference: the identity.
- * Attributes: probability (0 <= p < 1; may be changed at any time). */
+ * Attributes: probability (0 <= p < 1; may be changed in a network too). */
 RESATTN_API resattn_layer *resattn_dropout_new(resattn_builder *builder, const char *name, double probability);
 
 /*
@@ -147,7 +147,9 @@ RESATTN_API resattn_layer *resattn_instance_norm_new(resattn_builder *builder, c
 RESATTN_API resattn_layer *resattn_scale_new(resattn_builder *builder, const char *name, double factor);
 
 /*
- * Containers. A layer can be the child of one container, once.
+ * Containers. A layer can be the child of one container, once. resattn_layer_child() counts the children of a sequential, sum or
+ * concat in the order in which they were added, of a residual branch, shortcut (if it has one), of a down_up down, inner, up, of an
+ * attention module trunk, mask.
  */
 
 /* The children one after the other. */
@@ -228,7 +230,10 @@ typedef enum resattn_attribute_type {
 } resattn_attribute_type;
 
 /* Sets an attribute. Errors (remembered by the builder too): NOT_FOUND with the names that there are; INVALID_ARGUMENT for a
- * value outside the range, or a type that does not fit; WRONG_STATE for one that a network has frozen. Since 0.9. */
+ * value outside the range, or a type that does not fit; WRONG_STATE for one that a network has frozen. A network has
+ * frozen all but the probability of a dropout, and the momentum and `frozen` of a batch norm: these hold from the next forward pass
+ * of training on. They are set while no other thread trains the network, which is not checked, and a probability not between
+ * forward and backward, which goes by the new one. Since 0.9. */
 RESATTN_API resattn_status resattn_layer_set_int(resattn_layer *layer, const char *attribute, int64_t value);
 RESATTN_API resattn_status resattn_layer_set_real(resattn_layer *layer, const char *attribute, double value);
 

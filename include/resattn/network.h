@@ -19,7 +19,8 @@ extern "C" {
  * The builder may be used on or freed.
  * Returns an owned network, or NULL: the builder's first error; SHAPE_MISMATCH, DUPLICATE, INVALID_ARGUMENT (a container
  * without children, an attention module without a branch), TOO_LARGE, OUT_OF_MEMORY, with the path of the layer at fault.
- * After a failure the layers still belong to the builder, unchanged. Since 0.9.
+ * After a failure the layers still belong to the builder, unchanged. What is found here is not remembered by it:
+ * resattn_builder_status() stays what it was, and another call may succeed. Since 0.9.
  */
 RESATTN_API resattn_network *resattn_network_new(resattn_builder *builder, resattn_layer *root, int32_t in_channels);
 
@@ -33,7 +34,7 @@ RESATTN_API resattn_network *resattn_network_new_zeroed(resattn_builder *builder
 /* Adds an owner; returns its argument. Any thread. Since 0.9. */
 RESATTN_API resattn_network *resattn_network_ref(resattn_network *network);
 
-/* Takes an owner away. Plans, sessions and optimizers each hold a share. Any thread. Since 0.9. */
+/* Takes an owner away. Plans, sessions, optimizers and owners of parameters' tensors each hold a share. Any thread. Since 0.9. */
 RESATTN_API void resattn_network_unref(resattn_network *network);
 
 /*
@@ -45,10 +46,12 @@ RESATTN_API resattn_status resattn_network_initialize(resattn_network *network, 
 
 /*
  * Gives up the parameters: what stays are the constants that the network's inference sessions have made of them, and with these
- * the network infers, in these sessions and in new ones, for a fraction of the memory. The parameters' tensors end; training,
- * saving, loading weights, initialising and everything else that needs them answer WRONG_STATE from now on, for good.
+ * the network infers, in these sessions and in new ones, for a fraction of the memory. The parameters' tensors have no values any
+ * more; reading or writing them, training, saving, loading weights, initialising and everything else that needs them answers
+ * WRONG_STATE from now on, for good.
  * Errors: INVALID_ARGUMENT; WRONG_STATE where there is no inference session that has seen the present values; BUSY while
- * anything runs on the network. Since 0.9.
+ * anything runs on the network, or somebody owns the tensor of a parameter or gradient (resattn_tensor_ref()) or a view of one.
+ * Since 0.9.
  */
 RESATTN_API resattn_status resattn_network_seal(resattn_network *network);
 
@@ -70,7 +73,10 @@ RESATTN_API resattn_attention *resattn_network_attention(const resattn_network *
 
 /*
  * Parameters and statistics, in the order of the layers in the tree. The tensors are borrowed from the network and share
- * its memory: filters are OIHW (IOHW for transposed convolution), matrices (out, in), the rest vectors.
+ * its memory (who calls resattn_tensor_ref(), or views one, has a share of the network): filters are OIHW (IOHW for transposed convolution), matrices (out, in), the rest vectors.
+ *
+ * Reading or writing these tensors is not guarded as calls on the network are: a host sees to it that it writes to none while another
+ * thread runs or makes a session of the network, trains, saves or seals it, and reads none while another thread writes or trains.
  */
 typedef enum resattn_parameter_kind {
     RESATTN_PARAMETER_NONE = 0, /* what a getter answers where there is none, as in every enum with a NONE */

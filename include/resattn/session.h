@@ -61,7 +61,8 @@ typedef enum resattn_convolution {
 /* Changes it. Errors: INVALID_ARGUMENT, WRONG_STATE for training. Since 0.9. */
 RESATTN_API resattn_status resattn_plan_set_convolution(resattn_plan *plan, resattn_convolution convolution);
 
-/* Bytes of work memory that a session of this plan allocates; -1 after an error. Beside it there are the network's parameters,
+/* Bytes of work memory that a session of this plan allocates; -1 after an error. Each call plans the session anew, which takes most of
+ * the time that making one takes: a host that needs the number again keeps it. Beside it there are the network's parameters,
  * and for training as much again for their gradients, for inference for the copy that its sessions share. Since 0.9. */
 RESATTN_API int64_t resattn_plan_memory(const resattn_plan *plan);
 
@@ -81,7 +82,9 @@ RESATTN_API int64_t resattn_plan_layer_multiply_adds(const resattn_plan *plan, c
 /*
  * Makes a session. It holds a share of the network. An inference session takes a copy of the parameters as they are now, which
  * all sessions that see the same values share. Returns an owned session, or NULL: INVALID_ARGUMENT, TOO_LARGE, OUT_OF_MEMORY,
- * BUSY while the network is being trained, and for training also while it runs. Since 0.9.
+ * BUSY while the network is being trained, and for training also while it runs; WRONG_STATE in a process that fork() made from the one
+ * that started the context's threads, for training on a sealed network, and for inference on a sealed network that lacks a constant
+ * that the plan needs (an output or a way of computing convolutions that no session had before). Since 0.9.
  */
 RESATTN_API resattn_session *resattn_session_new(const resattn_plan *plan);
 
@@ -93,7 +96,7 @@ RESATTN_API resattn_network *resattn_session_network(const resattn_session *sess
 
 /*
  * Runs the network on `input`: n, channels, height, width with 1 <= n <= the batch, F32 or U8, any strides. Channels-last
- * F32 input is read in place by inference sessions. Training: batch statistics and dropout; remembers what backward needs.
+ * F32 input is read in place by inference sessions, during the call only; after it the host may change or free the input. Training: batch statistics and dropout; remembers what backward needs.
  * Errors: INVALID_ARGUMENT, SHAPE_MISMATCH, BUSY. Since 0.9.
  */
 RESATTN_API resattn_status resattn_session_forward(resattn_session *session, const resattn_tensor *input);
@@ -101,7 +104,7 @@ RESATTN_API resattn_status resattn_session_forward(resattn_session *session, con
 /*
  * An output of the last forward pass: n, channels, height, width. NULL is the network's output, otherwise a name that the plan
  * asked for. Borrowed from the session, the contents valid until its next run; a host that keeps them copies them. The tensor
- * is read-only. NULL and NOT_FOUND, or WRONG_STATE before a forward pass. Since 0.9.
+ * is read-only, and has no other owners: resattn_tensor_ref() and views are refused. NULL and NOT_FOUND, or WRONG_STATE before a forward pass. Since 0.9.
  */
 RESATTN_API const resattn_tensor *resattn_session_output(resattn_session *session, const char *name);
 
@@ -138,13 +141,21 @@ typedef enum resattn_statistics {
 RESATTN_API resattn_status resattn_session_set_statistics(resattn_session *session, resattn_statistics statistics);
 
 /*
- * How many forward passes a training session has done; -1 for NULL. What dropout drops depends on this number, the context's seed
- * and nothing else, so a training that goes on from a checkpoint (checkpoint.h) sets it: then the next pass draws what it would have
- * drawn. It may be set at any time, between forward and backward too: backward belongs to the forward pass that was done.
+ * How many forward passes a session has done, of inference too, where nothing depends on it; -1 for NULL. What dropout drops
+ * depends on this number, the session's seed, the dropout's place among the plan's operations and nothing else, so a training that goes on from a checkpoint
+ * (checkpoint.h) sets it: then the next pass draws what it would have drawn. It may be set at any time, between forward and
+ * backward too: backward belongs to the forward pass that was done.
  * Errors: INVALID_ARGUMENT (a step outside 0 to 2^53), WRONG_STATE in inference. Since 0.9.
  */
 RESATTN_API int64_t resattn_session_step_count(const resattn_session *session);
 RESATTN_API resattn_status resattn_session_set_step_count(resattn_session *session, int64_t step);
+
+/*
+ * The seed of a session, at first the context's of the time when the session was made; 0 for NULL. Training: setting it, at any
+ * time, changes what dropout drops from the next forward pass on. Errors: INVALID_ARGUMENT, WRONG_STATE in inference. Since 0.9.
+ */
+RESATTN_API uint64_t resattn_session_seed(const resattn_session *session);
+RESATTN_API resattn_status resattn_session_set_seed(resattn_session *session, uint64_t seed);
 
 /* Training: the gradient with respect to the input after backward, where the plan wants it. Borrowed, valid until the next
  * run; NULL and WRONG_STATE otherwise. Since 0.9. */
@@ -176,11 +187,6 @@ RESATTN_API int64_t resattn_session_operation_multiply_adds(const resattn_sessio
 
 /* Seconds of the last forward pass with profiling on, 0 before one; -1 for an index that is not there. Since 0.9. */
 RESATTN_API double resattn_session_operation_seconds(const resattn_session *session, int32_t index);
-
-/* Multiply-adds a second that the library's fastest kernel reaches on this machine with all the context's threads and all data in
- * the nearest cache: what a layer's rate is to be compared with. Measured at each call, for some milliseconds; -1 after an
- * error. Since 0.9. */
-RESATTN_API double resattn_context_peak(resattn_context *context);
 
 #if defined(__cplusplus) && !defined(RESATTN_FFI)
 }

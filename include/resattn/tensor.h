@@ -74,16 +74,19 @@ RESATTN_API resattn_tensor *resattn_tensor_wrap_pixels(resattn_context *context,
 
 /*
  * Makes a tensor over a part of another's memory: `shape` elements from index `begin` on, in every dimension (begin NULL:
- * zeros). The view owns a share of `tensor`. Returns an owned tensor, or NULL: OUT_OF_MEMORY, INVALID_ARGUMENT (also for
- * a tensor that belongs to a network or a session, which nobody else can keep), SHAPE_MISMATCH where the part is not
- * inside. Since 0.9.
+ * zeros). The view owns a share of `tensor`, as resattn_tensor_ref() gives it. Returns an owned tensor, or NULL: OUT_OF_MEMORY,
+ * INVALID_ARGUMENT, SHAPE_MISMATCH where the part is not inside, WRONG_STATE for what cannot be shared. Since 0.9.
  */
 RESATTN_API resattn_tensor *resattn_tensor_view(resattn_tensor *tensor, const int64_t *begin, const int64_t *shape);
 
-/* Adds an owner; returns its argument. Any thread. Since 0.9. */
+/*
+ * Adds an owner; returns its argument. An owner of a parameter or gradient has a share of the network, which cannot be sealed
+ * before the last such share is given back. What a session gives cannot be owned, copy it: NULL and WRONG_STATE, as for a tensor of
+ * a sealed network. Any thread. Since 0.9.
+ */
 RESATTN_API resattn_tensor *resattn_tensor_ref(resattn_tensor *tensor);
 
-/* Takes an owner away. Any thread. Since 0.9. */
+/* Takes an owner away. A borrowed tensor has none that the host could take. Any thread. Since 0.9. */
 RESATTN_API void resattn_tensor_unref(resattn_tensor *tensor);
 
 /* The element type, the number of dimensions, the size and the stride (in elements) of a dimension, the number of elements.
@@ -117,7 +120,8 @@ RESATTN_API void *resattn_tensor_mutable_data(resattn_tensor *tensor);
 
 /*
  * Copies all elements to or from a contiguous buffer of `count` elements (which must be the tensor's number) of the
- * tensor's type in `order`. The buffer must not overlap the tensor.
+ * tensor's type in `order`. The buffer must not overlap the tensor. Nothing guards a tensor against two threads, see network.h for
+ * parameters.
  * Errors: INVALID_ARGUMENT, SHAPE_MISMATCH, WRONG_STATE for tensors that resattn_tensor_data() or, for writing,
  * resattn_tensor_mutable_data() would refuse. Since 0.9.
  */

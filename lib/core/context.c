@@ -153,6 +153,11 @@ resattn_status resattn_context_set_seed(resattn_context *context, uint64_t seed)
     return RESATTN_OK;
 }
 
+uint64_t resattn_context_seed(const resattn_context *context)
+{
+    return context == NULL ? 0 : context->seed;
+}
+
 /* The pool's process is looked at before the lock, which a thread that does not exist here may hold after fork(). */
 resattn_status ra_context_open(resattn_context *context)
 {

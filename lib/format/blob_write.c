@@ -222,20 +222,44 @@ static int32_t write_to_bytes(void *user, const void *bytes, size_t size)
     return target->failed;
 }
 
+/* What lies before the bytes that a host gets, so that they can be freed without the context; it keeps their alignment.
+ */
+typedef union buffer_head {
+    resattn_context *context; /* a share */
+    unsigned char bytes[RA_ALIGNMENT];
+} buffer_head;
+
+/* Writes a blob behind a head; false with the error recorded. */
+static bool write_to_buffer(resattn_network *network, int32_t level, ra_bytes *target)
+{
+    const buffer_head head = {.context = network->context};
+    ra_bytes_put(target, &head, sizeof head);
+    if (target->failed)
+        return false;
+    ra_writer w = {.network = network, .level = level, .write = write_to_bytes, .user = target, .own_sink = true};
+    if (ra_write_blob(&w) != RESATTN_OK)
+        return false;
+    resattn_context_ref(network->context);
+    return true;
+}
+
 resattn_status resattn_network_save_buffer(resattn_network *network, int32_t level, void **bytes, size_t *size)
 {
+    if (bytes)
+        *bytes = NULL;
+    if (size)
+        *size = 0;
     if (refuse(network, level, bytes && size) || !ra_network_read(network, "saving"))
         return resattn_last_status();
     ra_bytes target = {.context = network->context};
-    ra_writer w = {.network = network, .level = level, .write = write_to_bytes, .user = &target, .own_sink = true};
-    resattn_status status = ra_write_blob(&w);
+    bool written = write_to_buffer(network, level, &target);
     ra_network_unshare(network);
-    if (status != RESATTN_OK) {
+    if (!written) {
         ra_free(network->context, target.data);
-        return status;
+        return resattn_last_status();
     }
-    *bytes = target.data;
-    *size = target.size;
+    *bytes = target.data + sizeof(buffer_head);
+    *size = target.size - sizeof(buffer_head);
     return RESATTN_OK;
 }
 
@@ -249,8 +273,12 @@ resattn_status resattn_network_save_stream(resattn_network *network, int32_t lev
     return status;
 }
 
-void resattn_buffer_free(resattn_context *context, void *bytes)
+void resattn_buffer_free(void *bytes)
 {
-    if (context)
-        ra_free(context, bytes);
+    if (!bytes)
+        return;
+    buffer_head *head = (buffer_head *)bytes - 1;
+    resattn_context *context = head->context;
+    ra_free(context, head);
+    resattn_context_unref(context);
 }

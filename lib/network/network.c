@@ -90,6 +90,8 @@ static void place_params(resattn_network *network, float *memory, bool gradients
             continue;
         resattn_tensor *tensor = gradients ? &param->gradient_tensor : &param->value_tensor;
         ra_tensor_embed(tensor, param->rank, param->shape, RESATTN_CHANNELS_LAST, memory);
+        tensor->context = network->context;
+        tensor->owner = &network->tensors;
         if (gradients) {
             param->gradient = memory;
         } else {
@@ -180,6 +182,10 @@ static bool can_be_root(const resattn_builder *builder, const resattn_layer *roo
     return false;
 }
 
+static void ref_network(void *network) { resattn_network_ref(network); }
+
+static void unref_network(void *network) { resattn_network_unref(network); }
+
 bool ra_network_add_values(resattn_network *network)
 {
     network->values = ra_alloc(network->context, (size_t)network->padded, sizeof(float));
@@ -201,6 +207,7 @@ static resattn_network *make(resattn_builder *builder, resattn_layer *root, int3
     network->root = root;
     network->in_c = in_channels;
     network->storage = RESATTN_F32;
+    network->tensors = (ra_tensor_owner){.object = network, .ref = ref_network, .unref = unref_network};
     pthread_mutex_init(&network->lock, NULL);
     if (!set_up(network) || (values && !ra_network_add_values(network))) {
         ra_unname_layers(root);

@@ -37,6 +37,7 @@ struct resattn_network {
     atomic_bool backward_done;      /* gradients hold something */
     float *values, *gradients;      /* the memory of all parameters */
     int64_t padded;                 /* how many numbers the values are, with the gaps between them */
+    ra_tensor_owner tensors;        /* of the parameters and gradients: shares that are held of these */
     atomic_bool sealed;             /* the parameters are gone: values and gradients are NULL */
     pthread_mutex_t lock;           /* protects constants */
     struct ra_constants *constants; /* the newest snapshot that a session holds, or NULL */

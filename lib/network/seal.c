@@ -4,8 +4,25 @@
  */
 #include "network/constants.h"
 
-static void drop_values(resattn_network *network)
+/* From here on nobody can become an owner of a parameter's tensor; false where somebody is. */
+static bool end_sharing(resattn_network *network)
 {
+    int shares = 0;
+    if (atomic_compare_exchange_strong(&network->tensors.shares, &shares, -1))
+        return true;
+    ra_fail(RESATTN_BUSY, "sealing: %d shares of the parameters' tensors are held, expected none", shares);
+    return false;
+}
+
+static bool drop_values(resattn_network *network)
+{
+    network->kept = ra_constants_newest(network);
+    if (!network->kept) {
+        atomic_store(&network->tensors.shares, 0);
+        ra_fail(RESATTN_WRONG_STATE,
+                "sealing: no inference session has seen the present parameters: make one, or refresh it, first");
+        return false;
+    }
     for (int32_t i = 0; i < network->param_count; i++) {
         ra_param *param = network->params[i];
         param->value = param->gradient = NULL;
@@ -14,6 +31,8 @@ static void drop_values(resattn_network *network)
     ra_free(network->context, network->values);
     ra_free(network->context, network->gradients);
     network->values = network->gradients = NULL;
+    atomic_store(&network->sealed, true);
+    return true;
 }
 
 resattn_status resattn_network_seal(resattn_network *network)
@@ -22,16 +41,9 @@ resattn_status resattn_network_seal(resattn_network *network)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "seal: the network is NULL");
     if (!ra_network_take(network, "sealing"))
         return resattn_last_status();
-    network->kept = ra_constants_newest(network);
-    if (network->kept) {
-        drop_values(network);
-        atomic_store(&network->sealed, true);
-    } else {
-        ra_fail(RESATTN_WRONG_STATE,
-                "sealing: no inference session has seen the present parameters: make one, or refresh it, first");
-    }
+    bool sealed = end_sharing(network) && drop_values(network);
     ra_network_give(network);
-    return network->kept ? RESATTN_OK : resattn_last_status();
+    return sealed ? RESATTN_OK : resattn_last_status();
 }
 
 int32_t resattn_network_is_sealed(const resattn_network *network)

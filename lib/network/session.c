@@ -35,7 +35,8 @@ struct resattn_session {
     bool accumulate;
     int64_t batches; /* in the mean of statistics, the last forward pass included; -1: running statistics */
     int64_t steps; /* forward passes done */
-    uint64_t key;  /* of the random bits of the last one, which backward draws again */
+    uint64_t seed;
+    uint64_t key; /* of the random bits of the last one, which backward draws again */
     session_output *outputs; /* the network's own first */
     int32_t output_count;
     resattn_tensor memory; /* where the outputs are, the arena or `whole`, as a tensor: to see overlap */
@@ -164,6 +165,7 @@ resattn_session *resattn_session_new(const resattn_plan *plan)
     session->purpose = plan->purpose;
     session->batch = plan->batch;
     session->batches = -1;
+    session->seed = network->context->seed;
     if (set_up(session, plan) && ra_gemm_warm_up(network->context) == RESATTN_OK)
         return session;
     resattn_session_free(session);
@@ -219,6 +221,18 @@ resattn_status resattn_session_set_step_count(resattn_session *session, int64_t 
         return ra_fail(RESATTN_INVALID_ARGUMENT, "set step: the step is %lld, expected 0 to %lld", (long long)step,
                        (long long)most_steps);
     session->steps = step;
+    return RESATTN_OK;
+}
+
+uint64_t resattn_session_seed(const resattn_session *session) { return session ? session->seed : 0; }
+
+resattn_status resattn_session_set_seed(resattn_session *session, uint64_t seed)
+{
+    if (!session)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "set seed: the session is NULL");
+    if (session->purpose != RESATTN_TRAINING)
+        return ra_fail(RESATTN_WRONG_STATE, "set seed: the session is for inference, nothing depends on its seed");
+    session->seed = seed;
     return RESATTN_OK;
 }
 
@@ -310,7 +324,7 @@ resattn_status resattn_session_forward(resattn_session *session, const resattn_t
         return resattn_last_status();
     session->n = (int32_t)input->shape[0];
     session->batches += session->batches >= 0;
-    session->key = ra_random_bits(session->network->context->seed, (uint64_t)++session->steps);
+    session->key = ra_random_bits(session->seed, (uint64_t)++session->steps);
     if (session->seconds)
         memset(session->seconds, 0, (size_t)session->program->node_count * sizeof *session->seconds);
     (is_sliced(session) ? run_slices : run_forward)(session, input);

@@ -207,9 +207,6 @@ resattn_tensor *resattn_tensor_view(resattn_tensor *tensor, const int64_t *begin
         return ra_fail_null(RESATTN_INVALID_ARGUMENT, "tensor is NULL");
     if (shape == NULL)
         return ra_fail_null(RESATTN_INVALID_ARGUMENT, "shape is NULL");
-    if (tensor->context == NULL)
-        return ra_fail_null(RESATTN_INVALID_ARGUMENT,
-                            "the tensor belongs to a network or a session, expected one that a view can share");
     if (!check_shape(tensor->rank, shape))
         return NULL;
     int64_t offset = 0;
@@ -223,11 +220,17 @@ resattn_tensor *resattn_tensor_view(resattn_tensor *tensor, const int64_t *begin
         if (first > 0)
             offset += first * tensor->stride[d];
     }
-    resattn_tensor *view = make(tensor->context, tensor->dtype, tensor->rank, shape, tensor->stride);
-    if (view == NULL)
+    resattn_tensor *base = resattn_tensor_ref(tensor->base != NULL ? tensor->base : tensor);
+    if (base == NULL)
         return NULL;
+    resattn_tensor *view = make(tensor->context, tensor->dtype, tensor->rank, shape, tensor->stride);
+    if (view == NULL) {
+        resattn_tensor_unref(base);
+        return NULL;
+    }
     view->data = (char *)tensor->data + offset * ra_element_size(tensor->dtype);
-    view->base = resattn_tensor_ref(tensor->base != NULL ? tensor->base : tensor);
+    view->base = base;
+    view->version = tensor->version;
     return view;
 }
 
@@ -249,17 +252,52 @@ static bool is_embedded(resattn_tensor *tensor)
     return atomic_load_explicit(&tensor->references, memory_order_relaxed) < 0;
 }
 
+static bool take_share(ra_tensor_owner *owner)
+{
+    int shares = atomic_load(&owner->shares);
+    do {
+        if (shares < 0)
+            return false;
+    } while (!atomic_compare_exchange_weak(&owner->shares, &shares, shares + 1));
+    owner->ref(owner->object);
+    return true;
+}
+
+/* The owner itself may end with its last share. A borrowed tensor that nobody has made his own stays as it is. */
+static void give_share(ra_tensor_owner *owner)
+{
+    int shares = atomic_load(&owner->shares);
+    do {
+        if (shares <= 0)
+            return;
+    } while (!atomic_compare_exchange_weak(&owner->shares, &shares, shares - 1));
+    owner->unref(owner->object);
+}
+
 resattn_tensor *resattn_tensor_ref(resattn_tensor *tensor)
 {
-    if (tensor != NULL && !is_embedded(tensor))
+    if (tensor == NULL)
+        return NULL;
+    if (!is_embedded(tensor))
         atomic_fetch_add_explicit(&tensor->references, 1, memory_order_relaxed);
+    else if (tensor->owner == NULL)
+        return ra_fail_null(RESATTN_WRONG_STATE, "the tensor ends with its session, expected one that can be shared: "
+                                                 "copy it");
+    else if (!take_share(tensor->owner))
+        return ra_fail_null(RESATTN_WRONG_STATE, "the tensor is of a network that was sealed, its values are gone");
     return tensor;
 }
 
 void resattn_tensor_unref(resattn_tensor *tensor)
 {
-    if (tensor == NULL || is_embedded(tensor) ||
-        atomic_fetch_sub_explicit(&tensor->references, 1, memory_order_acq_rel) != 1)
+    if (tensor == NULL)
+        return;
+    if (is_embedded(tensor)) {
+        if (tensor->owner != NULL)
+            give_share(tensor->owner);
+        return;
+    }
+    if (atomic_fetch_sub_explicit(&tensor->references, 1, memory_order_acq_rel) != 1)
         return;
     resattn_context *context = tensor->context;
     if (tensor->release != NULL)

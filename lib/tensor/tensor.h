@@ -11,9 +11,18 @@
 
 #define RA_MAX_RANK 4
 
+/* A shared object that tensors are embedded in: who refs one of these, or views it, holds a share of the object. */
+typedef struct ra_tensor_owner {
+    void *object;
+    void (*ref)(void *object);
+    void (*unref)(void *object);
+    atomic_int shares; /* that are held so; -1: the memory is gone, there are no more */
+} ra_tensor_owner;
+
 struct resattn_tensor {
-    resattn_context *context; /* a share; NULL in a tensor that is embedded in another object */
-    atomic_int references;    /* -1: embedded, ref and unref do nothing */
+    resattn_context *context; /* a share; in a tensor that is embedded in another object borrowed, or NULL */
+    atomic_int references;    /* -1: embedded */
+    ra_tensor_owner *owner;   /* embedded: what it is in, where it can be shared */
     resattn_dtype dtype;
     int32_t rank;
     int64_t shape[RA_MAX_RANK];
@@ -40,7 +49,8 @@ bool ra_check_order(resattn_order order);
 /* The strides of a contiguous tensor. */
 void ra_tensor_strides(int32_t rank, const int64_t *shape, resattn_order order, int64_t *stride);
 
-/* Initialises a tensor that lives inside another object (no allocation, references -1) over F32 `data`. */
+/* Initialises a tensor that lives inside another object (no allocation, references -1) over F32 `data`. Without an
+ * owner, which the caller may set together with the context, it can be neither shared nor viewed. */
 void ra_tensor_embed(resattn_tensor *tensor, int32_t rank, const int64_t *shape, resattn_order order, float *data);
 
 /* Whether a tensor, which messages call `name`, can be read, or written by the host; otherwise the error, for NULL too.
