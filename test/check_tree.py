@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Checks of the source tree: exported symbols, the layering of lib/, licence lines, headers that stand alone.
 
-usage: check_tree.py SOURCE_FOLDER SHARED_LIBRARY [--cc C_COMPILER] [--cxx CXX_COMPILER]
+usage: check_tree.py SOURCE_FOLDER [SHARED_LIBRARY] --version VERSION [--cc C_COMPILER] [--cxx CXX_COMPILER]
 """
 import argparse
 import pathlib
@@ -51,8 +51,8 @@ def check_symbols(root, library, names):
     for name in sorted(names ^ set(mapped)):
         fail(f"{name}: in {'the headers' if name in names else 'lib/resattn.map'} only")
     nm = shutil.which("nm")
-    if nm is None:
-        print("no nm: the library's symbols are not checked")
+    if nm is None or library is None:
+        print("no nm or no shared library: symbols are not checked")
         return
     exported = {line.split()[-1].split("@")[0] for line in run([nm, "-D", "--defined-only", library]).splitlines()
                 if not re.search(r" A RESATTN_", line)}
@@ -61,6 +61,26 @@ def check_symbols(root, library, names):
     used = {line.split()[-1].split("@")[0] for line in run([nm, "-D", "--undefined-only", library]).splitlines()}
     for name in sorted(used & FORBIDDEN):
         fail(f"{library} uses {name}")
+
+
+def check_version(root, version, library):
+    """meson.build, the header, the map's node and the library say one version."""
+    header = (root / "include/resattn/common.h").read_text()
+    parts = [int(part) for part in version.split(".")]
+    for name, part in zip(["MAJOR", "MINOR", "PATCH"], parts):
+        if f"#define RESATTN_VERSION_{name} {part}\n" not in header:
+            fail(f"include/resattn/common.h: RESATTN_VERSION_{name} is not that of meson.build, {version}")
+    if f"RESATTN_VERSION = {parts[0] * 10000 + parts[1] * 100 + parts[2]}," not in header:
+        fail(f"include/resattn/common.h: RESATTN_VERSION for parsers of declarations is not that of meson.build, {version}")
+    major, minor = parts[:2]
+    nodes = re.findall(r"^RESATTN_(\S+) \{$", (root / "lib/resattn.map").read_text(), flags=re.M)
+    if not nodes or nodes[-1] != f"{major}.{minor}":
+        fail(f"lib/resattn.map: the last node is {nodes[-1:]}, expected RESATTN_{major}.{minor}")
+    if library is not None and shutil.which("nm"):
+        for line in run(["nm", "-D", "--defined-only", library]).splitlines():
+            node = line.split()[-1].partition("@@")[2]
+            if " A " not in line and node not in [f"RESATTN_{name}" for name in nodes]:
+                fail(f"{library}: {line.split()[-1]} is of none of the map's nodes")
 
 
 def run(command):
@@ -122,7 +142,7 @@ def check_headers(root, compiler, cxx, names):
     strict = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I", str(root / "include")]
     for header in sorted((root / "include/resattn").glob("*.h")):
         text = f'#include "resattn/{header.name}"\nextern int alone;\n'
-        for program, standard, suffix in [(compiler, "-std=c11", ".c"), (cxx, "-std=c++17", ".cpp")]:
+        for program, standard, suffix in [(compiler, "-std=c11", ".c"), (compiler, "-std=c17", ".c"), (cxx, "-std=c++17", ".cpp")]:
             if program:
                 errors = compiles(program + [standard] + strict, text, suffix)
                 if errors is not None:
@@ -160,12 +180,14 @@ def check_wrong_use(root, names):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("source", type=pathlib.Path)
-    parser.add_argument("library")
+    parser.add_argument("library", nargs="?")
+    parser.add_argument("--version", required=True)
     parser.add_argument("--cc", default="")
     parser.add_argument("--cxx", default="")
     arguments = parser.parse_args()
     names = declared(arguments.source)
     check_symbols(arguments.source, arguments.library, names)
+    check_version(arguments.source, arguments.version, arguments.library)
     check_layering(arguments.source)
     check_licence_lines(arguments.source)
     check_headers(arguments.source, arguments.cc.split(), arguments.cxx.split(), names)

@@ -21,12 +21,17 @@ static resattn_network *new_network(resattn_context *context)
     return network;
 }
 
+resattn_session *training_session(resattn_network *network)
+{
+    resattn_plan *plan = resattn_plan_new(network, RESATTN_TRAINING, IMAGES, SIDE, SIDE);
+    resattn_session *session = resattn_session_new(plan);
+    resattn_plan_free(plan);
+    return session;
+}
+
 training training_of(resattn_context *context, resattn_network *network, int32_t kind)
 {
-    training t = {.context = context, .network = network};
-    resattn_plan *plan = resattn_plan_new(network, RESATTN_TRAINING, IMAGES, SIDE, SIDE);
-    t.session = resattn_session_new(plan);
-    resattn_plan_free(plan);
+    training t = {.context = context, .network = network, .session = training_session(network)};
     t.optimizer = (kind & 1 ? resattn_adamw_new : resattn_sgd_new)(network, 0.5);
     t.average = kind & 2 ? resattn_ema_new(network, 0.25) : NULL;
     ck_assert_msg(t.session && t.optimizer, "%s", resattn_last_error());
@@ -140,6 +145,12 @@ resattn_status restore_bytes(const training *t, const void *data, size_t size)
 {
     bytes b = {.data = (unsigned char *)(uintptr_t)data, .size = size};
     return resattn_checkpoint_restore_stream(t->optimizer, t->average, get_bytes, &b);
+}
+
+resattn_status load_bytes(training *t, const void *data, size_t size)
+{
+    bytes b = {.data = (unsigned char *)(uintptr_t)data, .size = size};
+    return resattn_checkpoint_load_stream(t->context, get_bytes, &b, &t->network, &t->optimizer, &t->average);
 }
 
 void expect_same(const bytes *a, const bytes *b)

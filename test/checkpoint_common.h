@@ -26,6 +26,7 @@ enum { KINDS = 8 };
 training new_training(int32_t kind);
 training training_of(resattn_context *context, resattn_network *network, int32_t kind);
 void free_training(training *t);
+resattn_session *training_session(resattn_network *network);
 
 /* Forward, loss, backward, step, average: the `index`th step of any training sees the same images. */
 void do_step(const training *t, int32_t index);
@@ -44,6 +45,8 @@ int64_t get_bytes(void *user, void *to, size_t size);
 bytes checkpoint_of(const training *t);
 /* Restores from bytes. */
 resattn_status restore_bytes(const training *t, const void *data, size_t size);
+/* Loads network, optimizer and average from bytes, in the training's context. */
+resattn_status load_bytes(training *t, const void *data, size_t size);
 void expect_same(const bytes *a, const bytes *b);
 
 #endif

@@ -31,6 +31,8 @@ esac
 need_packages $build_packages check
 # BLIS's threading variants, which must not make a difference
 try_packages libblis4-openmp libblis4-pthread libblis4-serial
+# the recorded interface, the manual pages, completion
+try_packages abigail-tools mandoc zsh
 rm -f "$build/meson-logs/testlog.json"
 # shellcheck disable=SC2086
 [ -f "$build/build.ninja" ] || CC=gcc meson setup -Dwerror=true -Dtests=enabled $settings "$build" "$root"

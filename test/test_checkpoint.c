@@ -21,6 +21,20 @@ static training go_on(int32_t kind, const bytes *saved, int64_t step)
     return t;
 }
 
+/* The same at once. */
+static training load_and_go_on(int32_t kind, const bytes *saved, int64_t step)
+{
+    training t = {.context = resattn_context_new(1), .average = (resattn_ema *)&t};
+    ck_assert_msg(load_bytes(&t, saved->data, saved->size) == RESATTN_OK, "%s", resattn_last_error());
+    ck_assert_str_eq(resattn_optimizer_kind(t.optimizer), kind & 1 ? "adamw" : "sgd");
+    ck_assert_ptr_eq(resattn_optimizer_network(t.optimizer), t.network);
+    ck_assert_int_eq(t.average != NULL, (kind & 2) != 0);
+    ck_assert(!t.average || resattn_ema_network(t.average) == t.network);
+    t.session = training_session(t.network);
+    ck_assert_int_eq(resattn_session_set_step_count(t.session, step), RESATTN_OK);
+    return t;
+}
+
 static void add_values(const training *t, bytes *all)
 {
     for (int32_t p = 0; p < resattn_network_parameter_count(t->network); p++) {
@@ -42,7 +56,8 @@ static bytes values_of(const training *t)
     return all;
 }
 
-static void check_going_on(int32_t kind, int32_t before, int32_t after)
+static void check_going_on(int32_t kind, int32_t before, int32_t after,
+                           training (*begin)(int32_t kind, const bytes *saved, int64_t step))
 {
     training t = new_training(kind);
     do_steps(&t, 0, before);
@@ -52,7 +67,7 @@ static void check_going_on(int32_t kind, int32_t before, int32_t after)
     double norm = resattn_optimizer_gradient_norm(t.optimizer);
     ck_assert_int_eq(resattn_session_step_count(t.session), before + after);
     free_training(&t);
-    training again = go_on(kind, &saved, before);
+    training again = begin(kind, &saved, before);
     bytes at_once = checkpoint_of(&again);
     expect_same(&at_once, &saved);
     do_steps(&again, before, before + after);
@@ -69,9 +84,11 @@ static void check_going_on(int32_t kind, int32_t before, int32_t after)
 
 START_TEST(going_on_to_the_bit)
 {
-    check_going_on(_i, 3, 4);
-    check_going_on(_i, 0, 2); /* before the first step, with a norm that is NaN */
-    check_going_on(_i, 2, 0);
+    for (int way = 0; way < 2; way++) {
+        check_going_on(_i, 3, 4, way ? load_and_go_on : go_on);
+        check_going_on(_i, 0, 2, way ? load_and_go_on : go_on); /* before the first step, with a norm that is NaN */
+        check_going_on(_i, 2, 0, way ? load_and_go_on : go_on);
+    }
 }
 END_TEST
 
@@ -126,6 +143,63 @@ START_TEST(files)
     free(b.data);
     free_training(&again);
     free_training(&other);
+    free_training(&t);
+    unlink(path);
+}
+END_TEST
+
+/* Through a file, memory and a callback; without what nobody asks for. */
+START_TEST(all_forms)
+{
+    char path[] = "/tmp/resattn-checkpoint-XXXXXX";
+    close(mkstemp(path));
+    training t = new_training(7), again = {.context = t.context};
+    do_steps(&t, 0, 2);
+    bytes streamed = checkpoint_of(&t);
+    void *whole;
+    size_t size;
+    ck_assert_int_eq(resattn_checkpoint_save_buffer(t.optimizer, t.average, 6, &whole, &size), RESATTN_OK);
+    ck_assert_uint_eq(size, streamed.size);
+    ck_assert_mem_eq(whole, streamed.data, size);
+    ck_assert_int_eq(resattn_checkpoint_save(t.optimizer, t.average, path, 6), RESATTN_OK);
+    do_step(&t, 2);
+    ck_assert_int_eq(resattn_checkpoint_restore_buffer(t.optimizer, t.average, whole, size), RESATTN_OK);
+    for (int form = 0; form < 3; form++) {
+        streamed.at = 0;
+        resattn_status status =
+            form == 0   ? resattn_checkpoint_load(t.context, path, &again.network, &again.optimizer, &again.average)
+            : form == 1 ? resattn_checkpoint_load_buffer(t.context, whole, size, &again.network, &again.optimizer,
+                                                         &again.average)
+                        : resattn_checkpoint_load_stream(t.context, get_bytes, &streamed, &again.network,
+                                                         &again.optimizer, &again.average);
+        ck_assert_msg(status == RESATTN_OK, "%s", resattn_last_error());
+        bytes same = checkpoint_of(&again);
+        expect_same(&same, &streamed);
+        free(same.data);
+        resattn_ema_free(again.average);
+        resattn_optimizer_free(again.optimizer);
+        resattn_network_unref(again.network);
+    }
+    for (int places = 0; places < 8; places++) {
+        resattn_network *network = NULL;
+        resattn_optimizer *optimizer = NULL;
+        resattn_ema *average = NULL;
+        ck_assert_int_eq(resattn_checkpoint_load_buffer(t.context, whole, size, places & 1 ? &network : NULL,
+                                                        places & 2 ? &optimizer : NULL, places & 4 ? &average : NULL),
+                         RESATTN_OK);
+        ck_assert_int_eq(network != NULL, (places & 1) != 0);
+        ck_assert_int_eq(optimizer != NULL, (places & 2) != 0);
+        ck_assert_int_eq(average != NULL, (places & 4) != 0);
+        resattn_network_unref(network);
+        if (average)
+            ck_assert_double_eq(resattn_ema_decay(average), 0.75);
+        if (optimizer) /* its share keeps the network */
+            ck_assert_str_eq(resattn_network_parameter_name(resattn_optimizer_network(optimizer), 0), "stem.weight");
+        resattn_optimizer_free(optimizer);
+        resattn_ema_free(average);
+    }
+    resattn_buffer_free(whole);
+    free(streamed.data);
     free_training(&t);
     unlink(path);
 }
@@ -186,22 +260,30 @@ START_TEST(every_refused_allocation)
     resattn_network *network = resattn_network_load_buffer(context, saved.data, saved.size);
     t = training_of(context, network, 7);
     bytes fresh = checkpoint_of(&t);
-    for (int way = 0; way < 2; way++) {
+    for (int way = 0; way < 4; way++) {
         for (int i = 1;; i++) {
             int blocks = atomic_load(&heap.blocks);
             bytes out = {0};
+            void *whole = NULL;
+            size_t size;
+            training loaded = {.context = resattn_context_ref(context)};
             heap.fail_at = atomic_load(&heap.calls) + i;
-            resattn_status status = way == 0
-                                        ? resattn_checkpoint_save_stream(t.optimizer, t.average, 6, put_bytes, &out)
-                                        : restore_bytes(&t, saved.data, saved.size);
+            resattn_status status =
+                way == 0   ? resattn_checkpoint_save_stream(t.optimizer, t.average, 6, put_bytes, &out)
+                : way == 1 ? restore_bytes(&t, saved.data, saved.size)
+                : way == 2 ? resattn_checkpoint_save_buffer(t.optimizer, t.average, 6, &whole, &size)
+                           : load_bytes(&loaded, saved.data, saved.size);
             heap.fail_at = 0;
+            resattn_buffer_free(whole);
+            ck_assert(status == RESATTN_OK || (!loaded.network && !loaded.optimizer && !loaded.average));
+            free_training(&loaded);
             ck_assert_int_eq(atomic_load(&heap.blocks), blocks);
             free(out.data);
             if (status == RESATTN_OK)
                 break;
             ck_assert_int_eq(status, RESATTN_OUT_OF_MEMORY);
             bytes still = checkpoint_of(&t);
-            expect_same(&still, &fresh);
+            expect_same(&still, way < 2 ? &fresh : &saved);
             free(still.data);
         }
     }
@@ -223,6 +305,7 @@ static Suite *checkpoint_suite(void)
     tcase_add_loop_test(whole, going_on_to_the_bit, 0, KINDS);
     tcase_add_test(whole, the_step_of_a_session_counts);
     tcase_add_test(whole, files);
+    tcase_add_test(whole, all_forms);
     tcase_add_test(whole, storage_does_not_count);
     tcase_add_test(whole, paths_are_remembered);
     tcase_add_test(whole, every_refused_allocation);

@@ -44,17 +44,29 @@ static void expect_refused(const training *t, const void *data, size_t size, res
     test_expect_error(status, words);
 }
 
+/* What was in the places is not there afterwards. */
+static void expect_no_load(const void *data, size_t size, resattn_status status, const char *words)
+{
+    training t = saved_training;
+    t.context = context;
+    ck_assert_int_eq(load_bytes(&t, data, size), status);
+    test_expect_error(status, words);
+    ck_assert(!t.network && !t.optimizer && !t.average);
+}
+
 START_TEST(every_truncation)
 {
     for (size_t i = 0; i < saved.size; i++) {
         void *copy = malloc(i ? i : 1);
         memcpy(copy, saved.data, i);
         expect_refused(&target, copy, i, RESATTN_BAD_FORMAT, "truncated");
+        expect_no_load(copy, i, RESATTN_BAD_FORMAT, "truncated");
         free(copy);
     }
     unsigned char *longer = calloc(saved.size + 1, 1);
     memcpy(longer, saved.data, saved.size);
     expect_refused(&target, longer, saved.size + 1, RESATTN_BAD_FORMAT, "follows");
+    expect_no_load(longer, saved.size + 1, RESATTN_BAD_FORMAT, "follows");
     free(longer);
 }
 END_TEST
@@ -68,6 +80,7 @@ START_TEST(every_flipped_bit)
         resattn_network *network = resattn_network_load_buffer(context, saved.data, saved.size);
         ck_assert_msg(!network, "bit %zu", i);
         ck_assert_int_gt((int)strlen(resattn_last_error()), 10);
+        expect_no_load(saved.data, saved.size, RESATTN_BAD_FORMAT, "");
         saved.data[i / 8] ^= (unsigned char)(1 << i % 8);
     }
 }
@@ -90,11 +103,14 @@ static void unsplit(void)
     tear_down();
 }
 
+/* Loading has nothing to compare with: what does not go together there is damage. */
 static void parts_refused(resattn_status status, const char *words)
 {
     size_t size;
     unsigned char *joined = blob_join(parts, &size);
     expect_refused(&target, joined, size, status, words);
+    if (status != RESATTN_INVALID_ARGUMENT && status != RESATTN_NOT_FOUND) /* what was given does not fit */
+        expect_no_load(joined, size, status == RESATTN_SHAPE_MISMATCH ? RESATTN_BAD_FORMAT : status, words);
     free(joined);
 }
 
@@ -134,6 +150,36 @@ START_TEST(states)
     patch("trai", own + 8, nan_bits, 8, RESATTN_BAD_FORMAT, "a factor of stem.weight is nan");
     patch("trai", own + 16, 3, 4, RESATTN_BAD_FORMAT, "stem.weight was given for a path of 3 bytes");
     patch("trai", own + 16, UINT32_MAX, 4, RESATTN_BAD_FORMAT, "path of 4294967295 bytes");
+}
+END_TEST
+
+/* What loading answers where restoring says that the optimizer or the average is a wrong one. */
+START_TEST(states_that_only_loading_refuses)
+{
+    static const struct {
+        size_t at;
+        unsigned char value;
+        resattn_status status;
+        const char *words;
+    } cases[] = {{4, 'A', RESATTN_UNSUPPORTED, "the optimizer 'Adamw' is unknown: made by a later version?"},
+                 {19, 0, RESATTN_BAD_FORMAT, "the average of stem.weight, which the state of the training does not"}};
+    blob_chunk *c = &parts->chunks[blob_find(parts, "trai")];
+    size_t size;
+    for (int i = 0; i < 2; i++) {
+        unsigned char before_it = c->payload[cases[i].at];
+        c->payload[cases[i].at] = cases[i].value;
+        unsigned char *joined = blob_join(parts, &size);
+        expect_no_load(joined, size, cases[i].status, cases[i].words);
+        free(joined);
+        c->payload[cases[i].at] = before_it;
+    }
+    /* a state before the tree is none */
+    const blob_chunk state = *c;
+    blob_remove(parts, blob_find(parts, "trai"));
+    blob_insert(parts, 0, state.type, state.payload, state.size);
+    unsigned char *joined = blob_join(parts, &size);
+    expect_no_load(joined, size, RESATTN_BAD_FORMAT, "does not tell of");
+    free(joined);
 }
 END_TEST
 
@@ -205,6 +251,12 @@ START_TEST(random_damage_with_mended_checksums)
         size_t size;
         unsigned char *joined = blob_join(parts, &size);
         bytes as_it_was = checkpoint_of(&scratch);
+        training loaded = {.context = resattn_context_ref(context)};
+        if (load_bytes(&loaded, joined, size) == RESATTN_OK) { /* and then it is as good as any */
+            loaded.session = training_session(loaded.network);
+            do_step(&loaded, 0);
+        }
+        free_training(&loaded);
         if (restore_bytes(&scratch, joined, size) != RESATTN_OK) {
             bytes still = checkpoint_of(&scratch);
             expect_same(&still, &as_it_was);
@@ -252,6 +304,9 @@ START_TEST(claims_are_cheap)
     largest = 0;
     expect_refused(&large, all.data, moment + 2000, RESATTN_BAD_FORMAT, "truncated");
     ck_assert_uint_lt(largest, VALUES * sizeof(float) / 2);
+    training none = {.context = counted};
+    ck_assert_int_eq(load_bytes(&none, all.data, moment + 2000), RESATTN_BAD_FORMAT);
+    ck_assert_uint_le(largest, VALUES * sizeof(float) + 8192); /* for the network's own values, which are there */
     ck_assert_int_eq(restore_bytes(&large, all.data, all.size), RESATTN_OK);
     ck_assert_uint_ge(largest, VALUES * sizeof(float));
     free(all.data);
@@ -274,6 +329,7 @@ START_TEST(another_training)
     size_t size;
     save(saved_training.network, 6, &model, &size);
     expect_refused(&target, model, size, RESATTN_NOT_FOUND, "no state of a training");
+    expect_no_load(model, size, RESATTN_NOT_FOUND, "no state of a training");
     resattn_network *other = full_network(context);
     training different = {.optimizer = resattn_adamw_new(other, 1)};
     expect_refused(&different, saved.data, saved.size, RESATTN_SHAPE_MISMATCH, "trained parameters, the network has");
@@ -350,6 +406,7 @@ static Suite *damage_suite(void)
     tcase_set_timeout(mended, 240);
     tcase_add_checked_fixture(mended, split, unsplit);
     tcase_add_test(mended, states);
+    tcase_add_test(mended, states_that_only_loading_refuses);
     tcase_add_test(mended, chunks_of_states);
     tcase_add_test(mended, moments_and_averages);
     tcase_add_test(mended, random_damage_with_mended_checksums);

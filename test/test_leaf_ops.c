@@ -55,6 +55,7 @@ static const op_case cases[] = {
 typedef struct fixture {
     resattn_context *context;
     resattn_layer layer;
+    ra_param params[RA_MAX_PARAMS];
     ra_shape in;
     ra_op op;
     ra_run run;
@@ -105,11 +106,12 @@ static void set_layer(fixture *f, const op_case *test)
         else
             f->layer.attributes[i].r = value;
     }
+    f->layer.params = f->params;
     for (int32_t i = 0; i < 4 && test->kind == &ra_kind_batch_norm; i++) {
-        f->layer.params[i].value = random_array(f->in.c);
-        f->layer.params[i].gradient = random_array(f->in.c);
+        f->params[i].value = random_array(f->in.c);
+        f->params[i].gradient = random_array(f->in.c);
         for (int64_t c = 0; c < f->in.c && i == 3; c++)
-            f->layer.params[i].value[c] = uniform(0.5, 2);
+            f->params[i].value[c] = uniform(0.5, 2);
     }
 }
 
@@ -166,8 +168,8 @@ static void set_up(fixture *f, const op_case *test, int32_t threads, bool fused_
 static void tear_down(fixture *f)
 {
     for (int32_t i = 0; i < RA_MAX_PARAMS; i++) {
-        free(f->layer.params[i].value);
-        free(f->layer.params[i].gradient);
+        free(f->params[i].value);
+        free(f->params[i].gradient);
     }
     ra_free(f->context, f->run.saved);
     ra_free(f->context, f->run.work);
@@ -214,8 +216,8 @@ START_TEST(test_gradient)
     loss(&f);
     f.op.kind->backward(&f.op, &f.run);
     check_gradient(&f, f.x, f.dx, f.in_count, "input");
-    for (int32_t i = 0; i < 2 && f.layer.params[0].value != NULL; i++)
-        check_gradient(&f, f.layer.params[i].value, f.layer.params[i].gradient, f.in.c, "parameter");
+    for (int32_t i = 0; i < 2 && f.params[0].value != NULL; i++)
+        check_gradient(&f, f.params[i].value, f.params[i].gradient, f.in.c, "parameter");
     tear_down(&f);
 }
 END_TEST
@@ -254,15 +256,15 @@ START_TEST(test_threads)
     set_up(&one, &cases[_i], 1, false);
     set_up(&three, &cases[_i], 3, false);
     memcpy(three.dy, one.dy, (size_t)one.out_count * sizeof *one.dy);
-    for (int32_t i = 0; i < 4 && one.layer.params[0].value != NULL; i++)
-        memcpy(three.layer.params[i].value, one.layer.params[i].value, (size_t)one.in.c * sizeof(float));
+    for (int32_t i = 0; i < 4 && one.params[0].value != NULL; i++)
+        memcpy(three.params[i].value, one.params[i].value, (size_t)one.in.c * sizeof(float));
     ck_assert(loss(&one) == loss(&three));
     one.op.kind->backward(&one.op, &one.run);
     three.op.kind->backward(&three.op, &three.run);
     ck_assert(memcmp(one.y, three.y, (size_t)one.out_count * sizeof *one.y) == 0);
     ck_assert(memcmp(one.dx, three.dx, (size_t)one.in_count * sizeof *one.dx) == 0);
-    for (int32_t i = 0; i < 2 && one.layer.params[0].value != NULL; i++)
-        ck_assert(memcmp(one.layer.params[i].gradient, three.layer.params[i].gradient,
+    for (int32_t i = 0; i < 2 && one.params[0].value != NULL; i++)
+        ck_assert(memcmp(one.params[i].gradient, three.params[i].gradient,
                          (size_t)one.in.c * sizeof(float)) == 0);
     tear_down(&one);
     tear_down(&three);
@@ -277,7 +279,7 @@ START_TEST(test_fused_relu)
     set_up(&fused, &cases[0], 1, true);
     set_up(&apart, &cases[0], 1, false);
     for (int32_t i = 0; i < 4; i++)
-        memcpy(apart.layer.params[i].value, fused.layer.params[i].value, (size_t)fused.in.c * sizeof(float));
+        memcpy(apart.params[i].value, fused.params[i].value, (size_t)fused.in.c * sizeof(float));
     loss(&fused);
     loss(&apart);
     for (int64_t i = 0; i < fused.out_count; i++) {
@@ -297,7 +299,7 @@ START_TEST(test_statistics)
 {
     fixture f;
     set_up(&f, &cases[0], 1, false);
-    float *running_mean = f.layer.params[2].value, *running_var = f.layer.params[3].value;
+    float *running_mean = f.params[2].value, *running_var = f.params[3].value;
     for (int64_t i = 0; i < f.in_count; i++)
         f.x[i] += 30000;
     memset(running_mean, 0, (size_t)f.in.c * sizeof(float));

@@ -112,7 +112,7 @@ START_TEST(test_runs_allocate_nothing)
         status |= resattn_session_backward(training);
         status |= resattn_optimizer_step(sgd);
         status |= resattn_session_forward(training, i % 2 ? planar : input);
-        status |= resattn_cross_entropy_apply(loss, training, labels, SMALL_BATCH, NULL, NULL);
+        status |= resattn_cross_entropy_apply(loss, training, NULL, labels, SMALL_BATCH, NULL, NULL);
         status |= resattn_session_backward(training);
         status |= resattn_optimizer_set_factor(adamw, "head.fc", "rate", i % 2);
         status |= resattn_optimizer_step(adamw);

@@ -98,7 +98,9 @@ START_TEST(options_follow_the_formula)
         ck_assert_int_eq(resattn_cross_entropy_set_class_weights(b.loss, class_weights, CLASSES), RESATTN_OK);
     int32_t correct = -1, plain_correct = -1;
     ck_assert_int_eq(resattn_softmax_cross_entropy(b.session, labels, IMAGES, NULL, &plain_correct), RESATTN_OK);
-    ck_assert_int_eq(resattn_cross_entropy_apply(b.loss, b.session, labels, IMAGES, &value, &correct), RESATTN_OK);
+    ck_assert_int_eq(resattn_session_forward(b.session, b.input), RESATTN_OK); /* that loss's gradient is gone */
+    ck_assert_int_eq(resattn_cross_entropy_apply(b.loss, b.session, NULL, labels, IMAGES, &value, &correct),
+                     RESATTN_OK);
     ck_assert_int_eq(correct, plain_correct);
     ck_assert_double_eq_tol(value, reference_value(logits, c), 1e-12);
     read_gradient(&b, gradient);
@@ -126,7 +128,8 @@ START_TEST(without_options_as_the_function)
     ck_assert_int_eq(resattn_session_forward(b.session, b.input), RESATTN_OK);
     ck_assert_int_eq(resattn_cross_entropy_set_class_weights(b.loss, class_weights, CLASSES), RESATTN_OK);
     ck_assert_int_eq(resattn_cross_entropy_set_class_weights(b.loss, NULL, 0), RESATTN_OK);
-    ck_assert_int_eq(resattn_cross_entropy_apply(b.loss, b.session, labels, IMAGES, &values[1], NULL), RESATTN_OK);
+    ck_assert_int_eq(resattn_cross_entropy_apply(b.loss, b.session, NULL, labels, IMAGES, &values[1], NULL),
+                     RESATTN_OK);
     read_gradient(&b, gradients[1]);
     ck_assert_mem_eq(&values[0], &values[1], sizeof(double));
     ck_assert_mem_eq(gradients[0], gradients[1], sizeof gradients[0]);
@@ -149,7 +152,7 @@ START_TEST(micro_batches_add_up)
     resattn_tensor *tensor;
     float whole[BIASES], added[BIASES];
     ck_assert_int_eq(resattn_session_forward(session, input), RESATTN_OK);
-    ck_assert_int_eq(resattn_cross_entropy_apply(loss, session, classes, 2 * PARTS, NULL, NULL), RESATTN_OK);
+    ck_assert_int_eq(resattn_cross_entropy_apply(loss, session, NULL, classes, 2 * PARTS, NULL, NULL), RESATTN_OK);
     ck_assert_int_eq(resattn_session_backward(session), RESATTN_OK);
     tensor = resattn_network_parameter_gradient(network, resattn_network_find_parameter(network, "linear.bias"));
     ck_assert_int_eq(resattn_tensor_read(tensor, RESATTN_CHANNELS_FIRST, whole, BIASES), RESATTN_OK);
@@ -158,7 +161,8 @@ START_TEST(micro_batches_add_up)
         resattn_tensor *view = resattn_tensor_view(input, (int64_t[]){2 * part, 0, 0, 0}, (int64_t[]){2, 4, 1, 1});
         ck_assert_int_eq(resattn_session_set_accumulate(session, part > 0), RESATTN_OK);
         ck_assert_int_eq(resattn_session_forward(session, view), RESATTN_OK);
-        ck_assert_int_eq(resattn_cross_entropy_apply(loss, session, classes + 2 * part, 2, NULL, NULL), RESATTN_OK);
+        ck_assert_int_eq(resattn_cross_entropy_apply(loss, session, NULL, classes + 2 * part, 2, NULL, NULL),
+                         RESATTN_OK);
         ck_assert_int_eq(resattn_session_backward(session), RESATTN_OK);
         resattn_tensor_unref(view);
     }
@@ -180,12 +184,230 @@ START_TEST(images_without_weight)
     double value = -1;
     float gradient[VALUES];
     ck_assert_int_eq(resattn_cross_entropy_set_class_weights(b.loss, class_weights, CLASSES), RESATTN_OK);
-    ck_assert_int_eq(resattn_cross_entropy_apply(b.loss, b.session, unweighted, IMAGES, &value, NULL), RESATTN_OK);
+    ck_assert_int_eq(resattn_cross_entropy_apply(b.loss, b.session, NULL, unweighted, IMAGES, &value, NULL),
+                     RESATTN_OK);
     ck_assert_double_eq(value, 0);
     read_gradient(&b, gradient);
     for (int i = 0; i < VALUES; i++)
         ck_assert_float_eq(gradient[i], 0);
     free_bench(&b);
+}
+END_TEST
+
+/* ---- several losses ---- */
+
+/* The same loss twice, and what the host adds: exact sums. What the host sets replaces them. */
+START_TEST(losses_add_up)
+{
+    bench b = new_bench();
+    float once[VALUES], got[VALUES], values[VALUES];
+    resattn_tensor *given =
+        resattn_tensor_new(b.context, RESATTN_F32, 4, (int64_t[]){IMAGES, CLASSES, 1, 1}, RESATTN_CHANNELS_FIRST);
+    for (int i = 0; i < VALUES; i++)
+        values[i] = (float)random_real(-1, 1);
+    ck_assert_int_eq(resattn_tensor_write(given, RESATTN_CHANNELS_FIRST, values, VALUES), RESATTN_OK);
+    ck_assert_int_eq(resattn_softmax_cross_entropy(b.session, labels, IMAGES, NULL, NULL), RESATTN_OK);
+    read_gradient(&b, once);
+    for (int round = 0; round < 2; round++) { /* a new forward pass begins with nothing */
+        ck_assert_int_eq(resattn_session_forward(b.session, b.input), RESATTN_OK);
+        ck_assert_int_eq(resattn_softmax_cross_entropy(b.session, labels, IMAGES, NULL, NULL), RESATTN_OK);
+        ck_assert_int_eq(resattn_session_add_output_gradient(b.session, NULL, given), RESATTN_OK);
+        ck_assert_int_eq(resattn_cross_entropy_apply(b.loss, b.session, NULL, labels, IMAGES, NULL, NULL), RESATTN_OK);
+        read_gradient(&b, got);
+        for (int i = 0; i < VALUES; i++)
+            ck_assert_float_eq(got[i], once[i] + values[i] + once[i]);
+    }
+    ck_assert_int_eq(resattn_session_forward(b.session, b.input), RESATTN_OK);
+    ck_assert_int_eq(resattn_session_add_output_gradient(b.session, NULL, given), RESATTN_OK); /* to nothing */
+    ck_assert_int_eq(resattn_session_add_output_gradient(b.session, NULL, given), RESATTN_OK);
+    read_gradient(&b, got);
+    for (int i = 0; i < VALUES; i++)
+        ck_assert_float_eq(got[i], 2 * values[i]);
+    ck_assert_int_eq(resattn_session_forward(b.session, b.input), RESATTN_OK);
+    ck_assert_int_eq(resattn_softmax_cross_entropy(b.session, labels, IMAGES, NULL, NULL), RESATTN_OK);
+    ck_assert_int_eq(resattn_session_set_output_gradient(b.session, NULL, given), RESATTN_OK);
+    read_gradient(&b, got);
+    ck_assert_mem_eq(got, values, sizeof values);
+    resattn_tensor_unref(given);
+    free_bench(&b);
+}
+END_TEST
+
+/* A map is added where it belongs, whatever the order of its memory. */
+START_TEST(maps_are_added)
+{
+    enum { SIDE = 3, ALL = 2 * CLASSES * SIDE * SIDE };
+    resattn_context *context = resattn_context_new(1);
+    resattn_network *network = pass_on_network(context, CLASSES);
+    resattn_session *session = new_session(network, RESATTN_TRAINING, 2, SIDE);
+    resattn_tensor *input = new_input(context, 2, CLASSES, SIDE), *other = new_input(context, 2, CLASSES, SIDE);
+    resattn_tensor *turned =
+        resattn_tensor_new(context, RESATTN_F32, 4, (int64_t[]){2, CLASSES, SIDE, SIDE}, RESATTN_CHANNELS_FIRST);
+    float first[ALL], second[ALL], got[ALL];
+    ck_assert_int_eq(resattn_tensor_copy(turned, other), RESATTN_OK);
+    ck_assert_int_eq(resattn_tensor_read(input, RESATTN_CHANNELS_LAST, first, ALL), RESATTN_OK);
+    ck_assert_int_eq(resattn_tensor_read(other, RESATTN_CHANNELS_LAST, second, ALL), RESATTN_OK);
+    ck_assert_int_eq(resattn_session_forward(session, input), RESATTN_OK);
+    ck_assert_int_eq(resattn_session_add_output_gradient(session, NULL, input), RESATTN_OK);
+    ck_assert_int_eq(resattn_session_add_output_gradient(session, NULL, turned), RESATTN_OK);
+    ck_assert_int_eq(resattn_session_backward(session), RESATTN_OK);
+    const resattn_tensor *gradient = resattn_session_input_gradient(session);
+    ck_assert_int_eq(resattn_tensor_read(gradient, RESATTN_CHANNELS_LAST, got, ALL), RESATTN_OK);
+    for (int i = 0; i < ALL; i++)
+        ck_assert_float_eq(got[i], first[i] + second[i]);
+    resattn_tensor_unref(turned);
+    resattn_tensor_unref(other);
+    resattn_tensor_unref(input);
+    resattn_session_free(session);
+    resattn_network_unref(network);
+    resattn_context_unref(context);
+}
+END_TEST
+
+/* A network with a head on the way to its output: both are linear layers, with a sigmoid between them. */
+enum { HEAD = CLASSES, FINAL = 4 };
+static const double head_scale = 0.3;
+static const int32_t final_labels[IMAGES] = {3, 0, 1, 2, 0, 3};
+
+static resattn_network *two_heads(resattn_context *context)
+{
+    resattn_builder *builder = resattn_builder_new(context);
+    resattn_layer *net = resattn_sequential_new(builder, NULL);
+    resattn_layer_add(net, resattn_linear_new(builder, "head", HEAD));
+    resattn_layer_add(net, resattn_sigmoid_new(builder, NULL));
+    resattn_layer_add(net, resattn_linear_new(builder, "final", FINAL));
+    resattn_network *network = resattn_network_new(builder, net, CLASSES);
+    resattn_builder_free(builder);
+    return network;
+}
+
+static resattn_session *session_of_heads(resattn_network *network, resattn_purpose purpose, int32_t size)
+{
+    resattn_plan *plan = resattn_plan_new(network, purpose, IMAGES, size, size);
+    ck_assert_int_eq(resattn_plan_add_output(plan, "head"), RESATTN_OK);
+    if (purpose == RESATTN_TRAINING)
+        ck_assert_int_eq(resattn_plan_set_input_gradient(plan, 1), RESATTN_OK);
+    resattn_session *session = resattn_session_new(plan);
+    ck_assert_ptr_nonnull(session);
+    resattn_plan_free(plan);
+    return session;
+}
+
+static void linear(resattn_network *network, int32_t first, int32_t in, int32_t out, const double *x, double *y)
+{
+    float weight[CLASSES * CLASSES], bias[CLASSES];
+    resattn_tensor_read(resattn_network_parameter(network, first), RESATTN_CHANNELS_FIRST, weight, (int64_t)in * out);
+    resattn_tensor_read(resattn_network_parameter(network, first + 1), RESATTN_CHANNELS_FIRST, bias, out);
+    for (int32_t o = 0; o < out; o++) {
+        y[o] = (double)bias[o];
+        for (int32_t i = 0; i < in; i++)
+            y[o] += (double)weight[o * in + i] * x[i];
+    }
+}
+
+static double plain_loss(const double *logits, int32_t classes, int32_t label)
+{
+    double sum = 0;
+    for (int32_t k = 0; k < classes; k++)
+        sum += exp(logits[k]);
+    return log(sum) - logits[label];
+}
+
+/* The two losses of all images; what they come to together is the first and head_scale times the second. */
+static double sum_of_heads(resattn_network *network, const double *input, double *of_final, double *of_head)
+{
+    *of_final = *of_head = 0;
+    for (int32_t i = 0; i < IMAGES; i++) {
+        double head[HEAD], squashed[HEAD], logits[FINAL];
+        linear(network, 0, CLASSES, HEAD, input + i * CLASSES, head);
+        for (int32_t k = 0; k < HEAD; k++)
+            squashed[k] = 1 / (1 + exp(-head[k]));
+        linear(network, 2, HEAD, FINAL, squashed, logits);
+        *of_final += plain_loss(logits, FINAL, final_labels[i]) / IMAGES;
+        *of_head += plain_loss(head, HEAD, labels[i]) / IMAGES;
+    }
+    return *of_final + head_scale * *of_head;
+}
+
+static void apply_heads(resattn_session *session, const resattn_cross_entropy *loss, int head_first, double *of_final,
+                        double *of_head)
+{
+    for (int turn = 0; turn < 2; turn++) {
+        resattn_status status = turn == head_first
+                                    ? resattn_softmax_cross_entropy(session, final_labels, IMAGES, of_final, NULL)
+                                    : resattn_cross_entropy_apply(loss, session, "head", labels, IMAGES, of_head, NULL);
+        ck_assert_msg(status == RESATTN_OK, "%s", resattn_last_error());
+    }
+}
+
+START_TEST(auxiliary_head)
+{
+    resattn_context *context = resattn_context_new(1);
+    resattn_network *network = two_heads(context);
+    resattn_session *session = session_of_heads(network, RESATTN_TRAINING, 1);
+    resattn_session *inference = session_of_heads(network, RESATTN_INFERENCE, 1);
+    resattn_tensor *input = new_input(context, IMAGES, CLASSES, 1);
+    resattn_cross_entropy *loss = resattn_cross_entropy_new(context);
+    set(loss, "gradient_scale", head_scale);
+    float gradients[2][VALUES];
+    double exact[VALUES], of_final, of_head, expected_final, expected_head;
+    for (int i = 0; i < VALUES; i++)
+        exact[i] = (double)((float *)resattn_tensor_data(input))[i];
+    sum_of_heads(network, exact, &expected_final, &expected_head);
+    for (int order = 0; order < 2; order++) {
+        ck_assert_int_eq(resattn_session_forward(session, input), RESATTN_OK);
+        apply_heads(session, loss, order, &of_final, &of_head);
+        ck_assert_double_eq_tol(of_final, expected_final, 1e-6);
+        ck_assert_double_eq_tol(of_head, expected_head, 1e-6);
+        ck_assert_int_eq(resattn_session_backward(session), RESATTN_OK);
+        const resattn_tensor *gradient = resattn_session_input_gradient(session);
+        ck_assert_int_eq(resattn_tensor_read(gradient, RESATTN_CHANNELS_LAST, gradients[order], VALUES), RESATTN_OK);
+    }
+    for (int i = 0; i < VALUES; i++) {
+        const double kept = exact[i], h = 1e-4;
+        exact[i] = kept + h;
+        double above = sum_of_heads(network, exact, &of_final, &of_head);
+        exact[i] = kept - h;
+        double below = sum_of_heads(network, exact, &of_final, &of_head);
+        exact[i] = kept;
+        ck_assert_double_eq_tol((double)gradients[0][i], (above - below) / (2 * h), 1e-6);
+        ck_assert_double_eq_tol((double)gradients[1][i], (double)gradients[0][i], 1e-7);
+    }
+    ck_assert_int_eq(resattn_session_forward(inference, input), RESATTN_OK);
+    apply_heads(inference, loss, 0, &of_final, &of_head);
+    ck_assert_double_eq_tol(of_head, expected_head, 1e-6);
+    resattn_cross_entropy_free(loss);
+    resattn_tensor_unref(input);
+    resattn_session_free(inference);
+    resattn_session_free(session);
+    resattn_network_unref(network);
+    resattn_context_unref(context);
+}
+END_TEST
+
+START_TEST(outputs_refused)
+{
+    resattn_context *context = resattn_context_new(1);
+    resattn_builder *builder = resattn_builder_new(context);
+    resattn_layer *net = resattn_sequential_new(builder, NULL);
+    resattn_layer_add(net, resattn_conv2d_new(builder, "head", HEAD, 1, 1, 0));
+    resattn_layer_add(net, resattn_global_average_pool_new(builder, "pool"));
+    resattn_network *network = resattn_network_new(builder, net, CLASSES);
+    resattn_session *session = session_of_heads(network, RESATTN_TRAINING, 2);
+    resattn_tensor *input = new_input(context, IMAGES, CLASSES, 2);
+    resattn_cross_entropy *loss = resattn_cross_entropy_new(context);
+    ck_assert_int_eq(resattn_session_forward(session, input), RESATTN_OK);
+    expect_error(resattn_cross_entropy_apply(loss, session, "head", labels, IMAGES, NULL, NULL), RESATTN_SHAPE_MISMATCH,
+                 "cross entropy: head is a map of 2 x 2, expected one pixel");
+    expect_error(resattn_cross_entropy_apply(loss, session, "pool", labels, IMAGES, NULL, NULL), RESATTN_NOT_FOUND,
+                 "pool: the session's plan did not ask for this output");
+    ck_assert_int_eq(resattn_session_backward(session), RESATTN_WRONG_STATE); /* nothing counted as a gradient */
+    resattn_cross_entropy_free(loss);
+    resattn_tensor_unref(input);
+    resattn_session_free(session);
+    resattn_network_unref(network);
+    resattn_builder_free(builder);
+    resattn_context_unref(context);
 }
 END_TEST
 
@@ -208,8 +430,8 @@ START_TEST(options_refused)
     expect_error(resattn_cross_entropy_set_class_weights(b.loss, NULL, 2), RESATTN_INVALID_ARGUMENT, "weights is NULL");
     expect_error(resattn_cross_entropy_set_class_weights(b.loss, class_weights, -1), RESATTN_INVALID_ARGUMENT, "-1");
     ck_assert_int_eq(resattn_cross_entropy_set_class_weights(b.loss, class_weights, CLASSES - 1), RESATTN_OK);
-    expect_error(resattn_cross_entropy_apply(b.loss, b.session, labels, IMAGES, &value, NULL), RESATTN_SHAPE_MISMATCH,
-                 "cross entropy: 4 class weights, the output has 5 classes");
+    expect_error(resattn_cross_entropy_apply(b.loss, b.session, NULL, labels, IMAGES, &value, NULL),
+                 RESATTN_SHAPE_MISMATCH, "cross entropy: 4 class weights, the output has 5 classes");
     ck_assert_double_eq(value, -1);
     ck_assert_int_eq(resattn_session_backward(b.session), RESATTN_WRONG_STATE); /* nothing counted as a gradient */
     free_bench(&b);
@@ -247,6 +469,10 @@ int main(void)
     tcase_add_test(tests, without_options_as_the_function);
     tcase_add_test(tests, micro_batches_add_up);
     tcase_add_test(tests, images_without_weight);
+    tcase_add_test(tests, losses_add_up);
+    tcase_add_test(tests, maps_are_added);
+    tcase_add_test(tests, auxiliary_head);
+    tcase_add_test(tests, outputs_refused);
     tcase_add_test(tests, options_refused);
     tcase_add_test(tests, losses_without_memory);
     suite_add_tcase(suite, tests);

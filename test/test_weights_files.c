@@ -149,6 +149,72 @@ START_TEST(sessions)
 }
 END_TEST
 
+/* ---- in memory ---- */
+
+static int32_t put_nothing(void *user, const void *bytes, size_t size)
+{
+    (void)bytes, (void)size;
+    return --*(int32_t *)user < 0 ? 9 : 0;
+}
+
+/* The bytes are those of a file, whole or in pieces, in every type; and they are read back from memory. */
+START_TEST(memory_and_callbacks)
+{
+    resattn_network *network = full_network(context), *other = full_network(context);
+    for (int32_t type = RESATTN_F32; type <= RESATTN_BF16; type++) {
+        void *bytes;
+        size_t size, in_file;
+        pipe_end pieces = {.fail_at = -1};
+        resattn_weights_report *report = NULL;
+        ck_assert_int_eq(resattn_network_save_weights(network, "saved", (resattn_dtype)type), RESATTN_OK);
+        ck_assert_int_eq(resattn_network_save_weights_buffer(network, (resattn_dtype)type, &bytes, &size), RESATTN_OK);
+        ck_assert_int_eq(resattn_network_save_weights_stream(network, (resattn_dtype)type, put, &pieces), RESATTN_OK);
+        unsigned char *expected = read_bytes("saved", &in_file);
+        ck_assert_uint_eq(size, in_file);
+        ck_assert_uint_eq(pieces.size, in_file);
+        ck_assert_mem_eq(bytes, expected, in_file);
+        ck_assert_mem_eq(pieces.bytes, expected, in_file);
+        resattn_network_initialize(other, (uint64_t)type + 5);
+        ck_assert_int_eq(resattn_network_load_weights_buffer(other, bytes, size, NULL, 0, &report), RESATTN_OK);
+        ck_assert_int_eq(resattn_weights_report_count(report), 0);
+        resattn_weights_report_free(report);
+        float *from_memory = keep_values(other);
+        resattn_network_initialize(other, (uint64_t)type + 5);
+        ck_assert_int_eq(resattn_network_load_weights(other, "saved", NULL, 0, NULL), RESATTN_OK);
+        check_kept(other, from_memory);
+        ck_assert_int_eq(resattn_network_load_weights_buffer(other, bytes, size, "fc.", 0, NULL),
+                         RESATTN_SHAPE_MISMATCH);
+        ck_assert_int_eq(
+            resattn_network_load_weights_buffer(other, bytes, size, "fc.", RESATTN_WEIGHTS_LENIENT, &report),
+            RESATTN_OK);
+        ck_assert_int_gt(resattn_weights_report_count(report), 0);
+        resattn_weights_report_free(report);
+        free(from_memory);
+        free(expected);
+        resattn_buffer_free(bytes);
+    }
+    resattn_network_unref(other);
+    resattn_network_unref(network);
+}
+END_TEST
+
+START_TEST(failing_callbacks)
+{
+    resattn_network *network = full_network(context);
+    int32_t calls = 0;
+    for (int32_t most = 0; calls >= 0 && most < 100; most++) {
+        int32_t left = most;
+        resattn_status status = resattn_network_save_weights_stream(network, RESATTN_F32, put_nothing, &left);
+        calls = left < 0 ? 0 : -1; /* the last one was written */
+        ck_assert_int_eq(status, left < 0 ? RESATTN_IO_ERROR : RESATTN_OK);
+        if (left < 0)
+            test_expect_error(RESATTN_IO_ERROR, "the write callback failed with 9 at byte ");
+    }
+    ck_assert_int_eq(calls, -1);
+    resattn_network_unref(network);
+}
+END_TEST
+
 /* ---- what cannot be ---- */
 
 static void check_load_fails(resattn_network *network, const char *path, resattn_status status, const char *words)
@@ -236,6 +302,11 @@ START_TEST(networks_in_use)
     ck_assert(ra_network_take(network, "a step"));
     ck_assert_int_eq(resattn_network_save_weights(network, "other", RESATTN_F32), RESATTN_BUSY);
     ck_assert_int_eq(resattn_network_load_weights(network, "saved", NULL, 0, NULL), RESATTN_BUSY);
+    void *bytes = NULL;
+    size_t size = 0;
+    ck_assert_int_eq(resattn_network_save_weights_buffer(network, RESATTN_F32, &bytes, &size), RESATTN_BUSY);
+    ck_assert_int_eq(resattn_network_load_weights_buffer(network, &size, sizeof size, NULL, 0, NULL), RESATTN_BUSY);
+    ck_assert(!bytes && size == 0);
     ra_network_give(network);
     ck_assert(ra_network_share(network, "a run"));
     ck_assert_int_eq(resattn_network_load_weights(network, "saved", NULL, 0, NULL), RESATTN_BUSY);
@@ -295,16 +366,23 @@ START_TEST(every_refused_allocation)
     st_add_network(network, "", "F32", 2);
     st_add_floats("other", "F32", "[1]", kept, 1);
     st_end("weights");
-    for (int way = 0; way < 3; way++) {
+    size_t in_memory;
+    unsigned char *weights = read_bytes("weights", &in_memory);
+    for (int way = 0; way < 5; way++) {
         for (int64_t i = 0;; i++) {
             resattn_weights_report *report = NULL;
+            void *bytes = NULL;
+            size_t size;
             int64_t before = heap.blocks;
             heap.calls = 0;
             heap.refuse = i;
             resattn_status status =
-                way == 0 ? resattn_network_save_weights(network, "saved", RESATTN_F16)
-                         : resattn_network_load_weights(network, "weights", NULL, way == 1 ? 0 : 1, &report);
+                way == 0   ? resattn_network_save_weights(network, "saved", RESATTN_F16)
+                : way == 3 ? resattn_network_save_weights_buffer(network, RESATTN_F16, &bytes, &size)
+                : way == 4 ? resattn_network_load_weights_buffer(network, weights, in_memory, NULL, 1, &report)
+                           : resattn_network_load_weights(network, "weights", NULL, way == 1 ? 0 : 1, &report);
             heap.refuse = -1;
+            resattn_buffer_free(bytes);
             if (status == RESATTN_OUT_OF_MEMORY)
                 ck_assert_ptr_null(report);
             resattn_weights_report_free(report);
@@ -313,9 +391,11 @@ START_TEST(every_refused_allocation)
                 ck_assert_int_eq(status, way == 1 ? RESATTN_SHAPE_MISMATCH : RESATTN_OK);
                 break;
             }
-            check_kept(network, kept);
+            if (way < 3) /* then it was loaded */
+                check_kept(network, kept);
         }
     }
+    free(weights);
     free(kept);
     resattn_network_unref(network);
     resattn_context_unref(c);
@@ -375,6 +455,8 @@ int main(void)
     tcase_add_test(tests, saved_statistics);
     tcase_add_test(tests, round_trips);
     tcase_add_test(tests, sessions);
+    tcase_add_test(tests, memory_and_callbacks);
+    tcase_add_test(tests, failing_callbacks);
     tcase_add_test(tests, files_that_cannot_be);
     tcase_add_test(tests, failing_reads);
     tcase_add_test(tests, failing_writes);

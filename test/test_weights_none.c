@@ -18,6 +18,15 @@ START_TEST(unsupported)
     ck_assert_ptr_null(report);
     ck_assert_int_eq(resattn_network_load_weights(network, "new", NULL, 4, NULL), RESATTN_INVALID_ARGUMENT);
     ck_assert_int_eq(resattn_network_save_weights(network, "new", (resattn_dtype)9), RESATTN_INVALID_ARGUMENT);
+    void *bytes = NULL;
+    size_t size = 0;
+    ck_assert_int_eq(resattn_network_save_weights_buffer(network, RESATTN_F32, &bytes, &size), RESATTN_UNSUPPORTED);
+    ck_assert_int_eq(resattn_network_save_weights_stream(network, RESATTN_F32, put, NULL), RESATTN_UNSUPPORTED);
+    report = (resattn_weights_report *)network;
+    ck_assert_int_eq(resattn_network_load_weights_buffer(network, &size, sizeof size, NULL, 0, &report),
+                     RESATTN_UNSUPPORTED);
+    test_expect_error(RESATTN_UNSUPPORTED, "this build of the library has no JSON library");
+    ck_assert(!report && !bytes && size == 0);
     check_kept(network, kept);
     free(kept);
     resattn_network_unref(network);

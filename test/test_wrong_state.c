@@ -254,6 +254,8 @@ START_TEST(test_inference)
     NOTHING(ABSENT, "module.mask", resattn_session_output(session, "module.mask")); /* not asked for */
     NOTHING(ABSENT, "no.such", resattn_session_output(session, "no.such"));
     REFUSED(STATE, "inference", resattn_session_set_output_gradient(session, NULL, gradient));
+    REFUSED(STATE, "add gradient: the session is for inference",
+            resattn_session_add_output_gradient(session, NULL, gradient));
     REFUSED(STATE, "inference", resattn_session_backward(session));
     NOTHING(STATE, "", resattn_session_input_gradient(session));
     ck_assert_int_eq(resattn_softmax_cross_entropy(session, labels, 2, &loss, NULL), RESATTN_OK);
@@ -278,6 +280,7 @@ START_TEST(test_training)
     REFUSED(STATE, "backward", resattn_optimizer_step(sgd));
     REFUSED(STATE, "forward", resattn_session_backward(session));
     REFUSED(STATE, "forward", resattn_session_set_output_gradient(session, NULL, gradient));
+    REFUSED(STATE, "forward", resattn_session_add_output_gradient(session, NULL, gradient));
     REFUSED(STATE, "", resattn_session_refresh(session));
     check_inputs(session);
     ck_assert_int_eq(resattn_session_forward(session, input), RESATTN_OK);
@@ -286,6 +289,9 @@ START_TEST(test_training)
     REFUSED(MISMATCH, "1", resattn_session_set_output_gradient(session, NULL, short_one));
     REFUSED(MISMATCH, "", resattn_session_set_output_gradient(session, NULL, input));
     REFUSED(ABSENT, "module.mask", resattn_session_set_output_gradient(session, "module.mask", gradient));
+    REFUSED(INVALID, "NULL", resattn_session_add_output_gradient(session, NULL, NULL));
+    REFUSED(MISMATCH, "1", resattn_session_add_output_gradient(session, NULL, short_one));
+    REFUSED(ABSENT, "module.mask", resattn_session_add_output_gradient(session, "module.mask", gradient));
     REFUSED(INVALID, "2", resattn_session_set_accumulate(session, 2));
     REFUSED(INVALID, "NULL", resattn_softmax_cross_entropy(session, NULL, 2, &loss, NULL));
     REFUSED(MISMATCH, "1", resattn_softmax_cross_entropy(session, labels, 1, &loss, NULL));

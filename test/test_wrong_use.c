@@ -28,8 +28,8 @@ START_TEST(test_common)
     ck_assert_int_eq(resattn_version(), RESATTN_VERSION);
     ck_assert_int_eq(resattn_last_status(), RESATTN_OK);
     ck_assert_str_eq(resattn_last_error(), "");
-    for (int32_t status = -13; status <= 1; status++)
-        for (int32_t other = -12; other < status && status <= 0; other++)
+    for (int32_t status = -14; status <= 1; status++)
+        for (int32_t other = -13; other < status && status <= 0; other++)
             ck_assert_str_ne(resattn_status_text((resattn_status)status), resattn_status_text((resattn_status)other));
     ck_assert_ptr_nonnull(resattn_status_text((resattn_status)77));
     resattn_context_set_seed(NULL, 0);
@@ -40,7 +40,8 @@ START_TEST(test_common)
     REFUSED(INVALID, "message is NULL", resattn_fail(RESATTN_BUSY, NULL));
     REFUSED(INVALID, "status is 0", resattn_fail(RESATTN_OK, "all is well"));
     REFUSED(INVALID, "status is 1", resattn_fail((resattn_status)1, "more than well"));
-    REFUSED(INVALID, "status is -13", resattn_fail((resattn_status)-13, "of a later version"));
+    REFUSED(INVALID, "status is -14", resattn_fail((resattn_status)-14, "of a later version"));
+    REFUSED(RESATTN_HOST_ERROR, "in vain", resattn_fail(RESATTN_HOST_ERROR, "in vain"));
 }
 END_TEST
 
@@ -232,6 +233,7 @@ START_TEST(test_layers_without_builder)
     resattn_builder_free(NULL);
     ck_assert_int_ne(resattn_builder_status(NULL), RESATTN_OK);
     ck_assert_ptr_nonnull(resattn_builder_error(NULL));
+    ck_assert_ptr_null(resattn_builder_context(NULL));
     REFUSED(INVALID, "builder", resattn_builder_fail(NULL, RESATTN_NOT_FOUND, "a"));
     NOTHING(INVALID, "builder", resattn_conv2d_new(NULL, "a", 1, 1, 1, 0));
     NOTHING(INVALID, "builder", resattn_conv_transpose2d_new(NULL, "a", 1, 1, 1, 0));
@@ -291,6 +293,12 @@ START_TEST(test_layers_null)
     ck_assert_int_eq(resattn_layer_child_count(NULL), 0);
     ck_assert_ptr_null(resattn_layer_child(NULL, 0));
     ck_assert_ptr_null(resattn_layer_attention(NULL));
+    ck_assert_ptr_null(resattn_layer_parent(NULL));
+    ck_assert_int_eq(resattn_layer_parameter_count(NULL), 0);
+    ck_assert_int_eq(resattn_layer_parameter(NULL, 0), -1);
+    ck_assert_int_eq(resattn_layer_attribute_is_mutable(NULL, 0), 0);
+    ck_assert_ptr_null(resattn_attention_trunk(NULL));
+    ck_assert_ptr_null(resattn_attention_mask(NULL));
 }
 END_TEST
 
@@ -375,6 +383,7 @@ START_TEST(test_network_null)
     NOTHING(INVALID, "NULL", resattn_network_new_zeroed(NULL, NULL, 3));
     ck_assert_ptr_null(resattn_network_ref(NULL));
     resattn_network_unref(NULL);
+    NOTHING(INVALID, "NULL", resattn_network_copy(NULL));
     REFUSED(INVALID, "NULL", resattn_network_initialize(NULL, 0));
     ck_assert_ptr_null(resattn_network_context(NULL));
     ck_assert_ptr_null(resattn_network_root(NULL));
@@ -395,6 +404,7 @@ START_TEST(test_network_null)
     const float one[1] = {1};
     REFUSED(INVALID, "NULL", resattn_network_set_classes(NULL, names, 1));
     ck_assert_ptr_null(resattn_network_class_name(NULL, 0));
+    ck_assert_int_eq(resattn_network_class_count(NULL), 0);
     REFUSED(INVALID, "NULL", resattn_network_set_input_size(NULL, 1, 1));
     ck_assert_int_eq(resattn_network_input_height(NULL), 0);
     ck_assert_int_eq(resattn_network_input_width(NULL), 0);
@@ -404,6 +414,7 @@ START_TEST(test_network_null)
     REFUSED(INVALID, "NULL", resattn_network_set_text(NULL, "name", "x"));
     ck_assert_ptr_null(resattn_network_text(NULL, "name"));
     ck_assert_ptr_null(resattn_network_text_key(NULL, 0));
+    ck_assert_int_eq(resattn_network_text_count(NULL), 0);
     REFUSED(INVALID, "NULL", resattn_network_seal(NULL));
     ck_assert_int_eq(resattn_network_is_sealed(NULL), 0);
     REFUSED(INVALID, "NULL", resattn_network_set_storage(NULL, RESATTN_F16));
@@ -421,6 +432,14 @@ START_TEST(test_session_null)
     REFUSED(INVALID, "NULL", resattn_plan_set_input_gradient(NULL, 1));
     REFUSED(INVALID, "NULL", resattn_plan_set_convolution(NULL, RESATTN_CONVOLUTION_FASTEST));
     REFUSED(INVALID, "NULL", resattn_plan_set_recomputation(NULL, 1));
+    ck_assert_ptr_null(resattn_plan_network(NULL));
+    ck_assert_int_eq((int)resattn_plan_purpose(NULL), RESATTN_PURPOSE_NONE);
+    ck_assert_int_eq(resattn_plan_batch(NULL), 0);
+    ck_assert_int_eq(resattn_plan_height(NULL), 0);
+    ck_assert_int_eq(resattn_plan_width(NULL), 0);
+    ck_assert_int_eq(resattn_plan_input_gradient(NULL), 0);
+    ck_assert_int_eq(resattn_plan_recomputation(NULL), 0);
+    ck_assert_int_eq((int)resattn_plan_convolution(NULL), RESATTN_CONVOLUTION_NONE);
     ck_assert_int_eq(resattn_plan_memory(NULL), -1);
     ck_assert_int_eq(resattn_plan_multiply_adds(NULL), -1);
     REFUSED(INVALID, "NULL", resattn_plan_layer_size(NULL, NULL, NULL, NULL));
@@ -428,9 +447,18 @@ START_TEST(test_session_null)
     NOTHING(INVALID, "NULL", resattn_session_new(NULL));
     resattn_session_free(NULL);
     ck_assert_ptr_null(resattn_session_network(NULL));
+    ck_assert_int_eq((int)resattn_session_purpose(NULL), RESATTN_PURPOSE_NONE);
+    ck_assert_int_eq(resattn_session_batch(NULL), 0);
+    ck_assert_int_eq(resattn_session_height(NULL), 0);
+    ck_assert_int_eq(resattn_session_width(NULL), 0);
+    ck_assert_int_eq(resattn_session_output_count(NULL), 0);
+    ck_assert_ptr_null(resattn_session_output_name(NULL, 0));
+    ck_assert_int_eq(resattn_session_accumulate(NULL), 0);
+    ck_assert_int_eq(resattn_session_profiling(NULL), 0);
     REFUSED(INVALID, "NULL", resattn_session_forward(NULL, NULL));
     NOTHING(INVALID, "NULL", resattn_session_output(NULL, NULL));
     REFUSED(INVALID, "NULL", resattn_session_set_output_gradient(NULL, NULL, NULL));
+    REFUSED(INVALID, "NULL", resattn_session_add_output_gradient(NULL, NULL, NULL));
     REFUSED(INVALID, "NULL", resattn_session_backward(NULL));
     REFUSED(INVALID, "NULL", resattn_session_set_accumulate(NULL, 1));
     NOTHING(INVALID, "NULL", resattn_session_input_gradient(NULL));
@@ -452,11 +480,19 @@ START_TEST(test_session_null)
     NOTHING(INVALID, "NULL", resattn_cross_entropy_new(NULL));
     resattn_cross_entropy_free(NULL);
     REFUSED(INVALID, "NULL", resattn_cross_entropy_set_real(NULL, "label_smoothing", 0));
+    REFUSED(INVALID, "NULL", resattn_cross_entropy_get_real(NULL, "label_smoothing", &real));
     REFUSED(INVALID, "NULL", resattn_cross_entropy_set_class_weights(NULL, NULL, 0));
-    REFUSED(INVALID, "NULL", resattn_cross_entropy_apply(NULL, NULL, &label, 1, &real, NULL));
+    REFUSED(INVALID, "NULL", resattn_cross_entropy_apply(NULL, NULL, NULL, &label, 1, &real, NULL));
     NOTHING(INVALID, "NULL", resattn_sgd_new(NULL, 0.1));
     NOTHING(INVALID, "NULL", resattn_adamw_new(NULL, 0.1));
     resattn_optimizer_free(NULL);
+    ck_assert_ptr_null(resattn_optimizer_kind(NULL));
+    ck_assert_ptr_null(resattn_optimizer_network(NULL));
+    ck_assert_int_eq(resattn_optimizer_attribute_count(NULL), 0);
+    ck_assert_ptr_null(resattn_optimizer_attribute_name(NULL, 0));
+    REFUSED(INVALID, "NULL", resattn_optimizer_attribute_range(NULL, 0, &real, &real, &real));
+    REFUSED(INVALID, "NULL", resattn_optimizer_get_factor(NULL, 0, "rate", &real));
+    ck_assert_int_eq(resattn_optimizer_is_frozen(NULL, 0), 0);
     REFUSED(INVALID, "NULL", resattn_optimizer_set_real(NULL, "rate", 1));
     REFUSED(INVALID, "NULL", resattn_optimizer_get_real(NULL, "rate", &real));
     REFUSED(INVALID, "NULL", resattn_optimizer_set_factor(NULL, "", "rate", 1));
@@ -466,12 +502,22 @@ START_TEST(test_session_null)
     ck_assert(isnan(resattn_optimizer_gradient_norm(NULL)));
     NOTHING(INVALID, "NULL", resattn_ema_new(NULL, 0.9));
     resattn_ema_free(NULL);
+    ck_assert_ptr_null(resattn_ema_network(NULL));
+    ck_assert(isnan(resattn_ema_decay(NULL)));
     REFUSED(INVALID, "NULL", resattn_ema_update(NULL));
     REFUSED(INVALID, "NULL", resattn_ema_swap(NULL));
     REFUSED(INVALID, "optimizer is NULL", resattn_checkpoint_save(NULL, NULL, "never.resattn", 6));
+    REFUSED(INVALID, "optimizer is NULL", resattn_checkpoint_save_buffer(NULL, NULL, 6, NULL, NULL));
     REFUSED(INVALID, "optimizer is NULL", resattn_checkpoint_save_stream(NULL, NULL, 6, NULL, NULL));
     REFUSED(INVALID, "optimizer is NULL", resattn_checkpoint_restore(NULL, NULL, "never.resattn"));
+    REFUSED(INVALID, "optimizer is NULL", resattn_checkpoint_restore_buffer(NULL, NULL, NULL, 0));
     REFUSED(INVALID, "optimizer is NULL", resattn_checkpoint_restore_stream(NULL, NULL, NULL, NULL));
+    REFUSED(INVALID, "context is NULL", resattn_checkpoint_load(NULL, "never.resattn", NULL, NULL, NULL));
+    REFUSED(INVALID, "path is NULL", resattn_checkpoint_load(context, NULL, NULL, NULL, NULL));
+    REFUSED(INVALID, "context is NULL", resattn_checkpoint_load_buffer(NULL, &label, 4, NULL, NULL, NULL));
+    REFUSED(INVALID, "buffer is NULL", resattn_checkpoint_load_buffer(context, NULL, 4, NULL, NULL, NULL));
+    REFUSED(INVALID, "context is NULL", resattn_checkpoint_load_stream(NULL, NULL, NULL, NULL, NULL, NULL));
+    REFUSED(INVALID, "callback is NULL", resattn_checkpoint_load_stream(context, NULL, NULL, NULL, NULL, NULL));
 }
 END_TEST
 
@@ -482,6 +528,7 @@ START_TEST(test_mask_losses)
     NOTHING(INVALID, "NULL", resattn_mask_loss_new(NULL, RESATTN_MASK_LOSS_DICE));
     NOTHING(INVALID, "kind is 4", resattn_mask_loss_new(context, (resattn_mask_loss_kind)4));
     NOTHING(INVALID, "kind is 0", resattn_mask_loss_new(context, (resattn_mask_loss_kind)0));
+    ck_assert_int_eq((int)resattn_mask_loss_get_kind(NULL), RESATTN_MASK_LOSS_NONE);
     REFUSED(INVALID, "NULL", resattn_mask_loss_set_real(NULL, "weight", 1));
     REFUSED(INVALID, "attribute is NULL", resattn_mask_loss_set_real(loss, NULL, 1));
     REFUSED(INVALID, "weight is -1, expected 0 to 1e+06", resattn_mask_loss_set_real(loss, "weight", -1));
@@ -600,6 +647,54 @@ START_TEST(test_probes)
 }
 END_TEST
 
+static resattn_status run_nothing(void *user, const resattn_layer *layer, resattn_custom_run *run)
+{
+    (void)user;
+    (void)layer;
+    (void)run;
+    return RESATTN_OK;
+}
+
+/* More in test_custom.c. */
+START_TEST(test_custom)
+{
+    const int64_t shape[1] = {3};
+    int32_t sizes[4];
+    NOTHING(INVALID, "context is NULL", resattn_custom_new(NULL, "x-a", run_nothing, NULL, NULL));
+    NOTHING(INVALID, "name is NULL", resattn_custom_new(context, NULL, run_nothing, NULL, NULL));
+    NOTHING(INVALID, "forward callback is NULL", resattn_custom_new(context, "x-a", NULL, NULL, NULL));
+    resattn_custom *kind = resattn_custom_new(context, "x-a", run_nothing, NULL, NULL);
+    REFUSED(INVALID, "NULL", resattn_custom_set_backward(NULL, run_nothing, 0));
+    REFUSED(INVALID, "NULL", resattn_custom_set_backward(kind, NULL, 0));
+    REFUSED(INVALID, "reads is 4", resattn_custom_set_backward(kind, run_nothing, 4));
+    REFUSED(INVALID, "reads is -1", resattn_custom_set_backward(kind, run_nothing, -1));
+    REFUSED(INVALID, "NULL", resattn_custom_set_shape(NULL, NULL, NULL));
+    REFUSED(INVALID, "NULL", resattn_custom_set_cost(NULL, NULL, NULL));
+    REFUSED(INVALID, "NULL", resattn_custom_set_instance(NULL, NULL, NULL, NULL));
+    REFUSED(INVALID, "NULL", resattn_custom_add_attribute(NULL, "a", RESATTN_ATTRIBUTE_INT, 0, 0, 1, 0));
+    REFUSED(INVALID, "NULL", resattn_custom_add_attribute(kind, NULL, RESATTN_ATTRIBUTE_INT, 0, 0, 1, 0));
+    NOTHING(INVALID, "builder is NULL", resattn_custom_layer_new(NULL, "x-a", "a", NULL));
+    UNMADE(INVALID, "kind is NULL", resattn_custom_layer_new(b, NULL, "a", NULL));
+    UNMADE(ABSENT, "x-b", resattn_custom_layer_new(b, "x-b", "a", NULL));
+    UNMADE(ABSENT, "relu", resattn_custom_layer_new(b, "relu", "a", NULL));
+    UNMADE(INVALID, ".a", resattn_custom_layer_new(b, "x-a", ".a", NULL));
+    ck_assert_ptr_null(resattn_layer_instance(NULL));
+    resattn_builder *b = resattn_builder_new(context);
+    resattn_layer *layer = resattn_custom_layer_new(b, "x-a", NULL, NULL);
+    const resattn_parameter_kind trained = RESATTN_PARAMETER_TRAINABLE;
+    REFUSED(INVALID, "NULL", resattn_custom_add_parameter(NULL, "a", trained, RESATTN_INIT_ONES, 1, shape));
+    REFUSED(INVALID, "NULL", resattn_custom_add_parameter(layer, NULL, trained, RESATTN_INIT_ONES, 1, shape));
+    REFUSED(INVALID, "NULL", resattn_custom_add_parameter(layer, "a", trained, RESATTN_INIT_ONES, 1, NULL));
+    REFUSED(STATE, "channels callback", resattn_custom_add_parameter(layer, "a", trained, RESATTN_INIT_ONES, 1, shape));
+    resattn_builder_free(b);
+    ck_assert_int_eq((int)resattn_custom_run_phase(NULL), 0);
+    REFUSED(INVALID, "NULL", resattn_custom_run_shape(NULL, 0, sizes));
+    ck_assert_uint_eq(resattn_custom_run_key(NULL), 0);
+    ck_assert_ptr_null(resattn_custom_run_data(NULL, RESATTN_DATA_INPUT, 0));
+    REFUSED(INVALID, "NULL", resattn_custom_run_parallel(NULL, NULL, NULL, 1));
+}
+END_TEST
+
 START_TEST(test_weights)
 {
     resattn_builder *builder = resattn_builder_new(context);
@@ -613,7 +708,22 @@ START_TEST(test_weights)
     REFUSED(INVALID, "NULL", resattn_network_load_weights(network, NULL, NULL, 0, NULL));
     REFUSED(INVALID, "flags is 4, expected 0 to 3", resattn_network_load_weights(network, "/tmp/x", NULL, 4, NULL));
     REFUSED(INVALID, "flags is -1", resattn_network_load_weights(network, "/tmp/x", NULL, -1, NULL));
+    report = (resattn_weights_report *)network;
+    REFUSED(INVALID, "network is NULL", resattn_network_load_weights_buffer(NULL, "", 0, NULL, 0, &report));
+    ck_assert_ptr_null(report);
+    REFUSED(INVALID, "buffer is NULL", resattn_network_load_weights_buffer(network, NULL, 0, NULL, 0, NULL));
+    REFUSED(INVALID, "flags is 4", resattn_network_load_weights_buffer(network, "", 0, NULL, 4, NULL));
     REFUSED(INVALID, "NULL", resattn_network_save_weights(NULL, "/tmp/x", RESATTN_F32));
+    void *bytes = NULL;
+    size_t size = 0;
+    REFUSED(INVALID, "network is NULL", resattn_network_save_weights_buffer(NULL, RESATTN_F32, &bytes, &size));
+    REFUSED(INVALID, "buffer is NULL", resattn_network_save_weights_buffer(network, RESATTN_F32, NULL, &size));
+    REFUSED(INVALID, "buffer is NULL", resattn_network_save_weights_buffer(network, RESATTN_F32, &bytes, NULL));
+    REFUSED(INVALID, "number type is 9", resattn_network_save_weights_buffer(network, (resattn_dtype)9, &bytes, &size));
+    REFUSED(INVALID, "network is NULL", resattn_network_save_weights_stream(NULL, RESATTN_F32, write_nothing, NULL));
+    REFUSED(INVALID, "callback is NULL", resattn_network_save_weights_stream(network, RESATTN_F32, NULL, NULL));
+    REFUSED(INVALID, "number type is 0",
+            resattn_network_save_weights_stream(network, (resattn_dtype)0, write_nothing, NULL));
     REFUSED(INVALID, "NULL", resattn_network_save_weights(network, NULL, RESATTN_F32));
     REFUSED(INVALID, "0", resattn_network_save_weights(network, "/tmp/x", (resattn_dtype)0));
     ck_assert_int_eq(resattn_weights_report_count(NULL), 0);
@@ -647,6 +757,7 @@ int main(void)
     tcase_add_test(tests, test_schedules);
     tcase_add_test(tests, test_blobs);
     tcase_add_test(tests, test_probes);
+    tcase_add_test(tests, test_custom);
     tcase_add_test(tests, test_weights);
     suite_add_tcase(suite, tests);
     return test_run(suite);

@@ -129,6 +129,19 @@ class Models(unittest.TestCase):
 
 
 class Info(unittest.TestCase):
+    def test_layer_of_another_program(self):
+        def chunk(kind, payload):
+            head = kind + struct.pack("<Q", len(payload)) + payload
+            return head + struct.pack("<I", zlib.crc32(head))
+
+        tree = struct.pack("<I", 3) + b"x-acme-warp\0\0warp\0" + struct.pack("<II", 0, 0)
+        header = b"\x89RAN\r\n\x1a\n" + struct.pack("<III", 1, 0, 0)
+        write("warp.resattn", header + struct.pack("<I", zlib.crc32(header)) + chunk(b"TREE", tree))
+        for command in [("info", "warp.resattn"), ("info", "warp.resattn", "--json"), ("classify", "warp.resattn", "x.png")]:
+            out, err = run(*command, code=1)
+            self.assertEqual(out, "")
+            self.assertIn("warp: layer kind 'x-acme-warp' is unknown: it is a host program's own", err)
+
     def test_machine(self):
         self.assertIn("BLIS", run("info")[0])
 

@@ -169,7 +169,8 @@ static int run_part(struct training *training, int32_t part, struct training_res
     int32_t correct = 0;
     if (resattn_session_set_accumulate(training->session, part > 0) ||
         resattn_session_forward(training->session, batch.input) ||
-        resattn_cross_entropy_apply(training->loss, training->session, batch.labels, batch.count, &loss, &correct) ||
+        resattn_cross_entropy_apply(training->loss, training->session, NULL, batch.labels, batch.count, &loss,
+                                    &correct) ||
         apply_mask_losses(training, &batch, &result->mask_loss) || resattn_session_backward(training->session))
         return complain_library();
     result->images += batch.count;

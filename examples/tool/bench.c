@@ -18,6 +18,7 @@
 static const char help[] = "Usage: resattn bench --model NAME_OR_FILE [OPTION]...\n"
                            "Times runs on random images after one that is not timed, and prints the median.\n"
                            "\n"
+                           "  --model M    a network by name, or the file of a saved one\n"
                            "  --size S     side of the images (default: what the network was made for)\n"
                            "  --batch B    images at once (default 1)\n"
                            "  --threads T  0, the default: as many as there are CPUs\n"

@@ -46,8 +46,8 @@ RESATTN_API void resattn_buffer_free(void *bytes);
 /*
  * Loads a network from a file, from a buffer (which must hold the blob and nothing more) or from a callback, which is read up
  * to its end. Returns an owned network, or NULL: INVALID_ARGUMENT, NOT_FOUND (no such file), IO_ERROR, BAD_FORMAT for what is
- * no blob or a damaged one, UNSUPPORTED for one of a later version or with layers that this library does not know,
- * TOO_LARGE over a limit, OUT_OF_MEMORY. Since 0.9.
+ * no blob or a damaged one, UNSUPPORTED for one of a later version or with layers that neither this library knows nor the
+ * context (custom.h), TOO_LARGE over a limit, OUT_OF_MEMORY. A load callback may answer otherwise. Since 0.9.
  */
 RESATTN_API resattn_network *resattn_network_load(resattn_context *context, const char *path);
 RESATTN_API resattn_network *resattn_network_load_buffer(resattn_context *context, const void *bytes, size_t size);

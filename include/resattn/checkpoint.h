@@ -24,17 +24,35 @@ extern "C" {
  * session's seed and step (resattn_session_seed(), resattn_session_step_count()), which images come next. The network's texts are a place for
  * such things (resattn_network_set_text()).
  *
- * `level`, files and callbacks are as in resattn_network_save() and resattn_network_save_stream(). Errors: those, and
+ * `level`, files, buffers and callbacks are as in resattn_network_save() and its other forms. Errors: those, and
  * INVALID_ARGUMENT where the average is another network's, WRONG_STATE while its values are in the network (swap them back first).
  * Since 0.9.
  */
 RESATTN_API resattn_status resattn_checkpoint_save(resattn_optimizer *optimizer, const resattn_ema *average,
                                                    const char *path, int32_t level);
+RESATTN_API resattn_status resattn_checkpoint_save_buffer(resattn_optimizer *optimizer, const resattn_ema *average,
+                                                          int32_t level, void **bytes, size_t *size);
 RESATTN_API resattn_status resattn_checkpoint_save_stream(resattn_optimizer *optimizer, const resattn_ema *average,
                                                           int32_t level, resattn_write_fn write, void *user);
 
 /*
- * Reads the state of a training back into an optimizer of the same kind, and an average, that were made for the network that
+ * Reads a whole checkpoint at once: the network, the optimizer (of the kind that the checkpoint says, whatever its kind) and the
+ * average; each is owned by the caller. `*average` becomes NULL where the checkpoint has none. Any of the three places may be NULL:
+ * what it would get is not made, but for the network, which the optimizer and the average hold a share of. After a failure all are
+ * NULL. Errors: as resattn_network_load(), and NOT_FOUND for a blob that holds no state of a training. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_checkpoint_load(resattn_context *context, const char *path,
+                                                   resattn_network **network, resattn_optimizer **optimizer,
+                                                   resattn_ema **average);
+RESATTN_API resattn_status resattn_checkpoint_load_buffer(resattn_context *context, const void *bytes, size_t size,
+                                                          resattn_network **network, resattn_optimizer **optimizer,
+                                                          resattn_ema **average);
+RESATTN_API resattn_status resattn_checkpoint_load_stream(resattn_context *context, resattn_read_fn read, void *user,
+                                                          resattn_network **network, resattn_optimizer **optimizer,
+                                                          resattn_ema **average);
+
+/*
+ * For a training that exists: reads its state back into an optimizer of the same kind, and an average, that were made for the network that
  * resattn_network_load() gave from the same checkpoint; the network's values are not read again. With `average` NULL, one in the
  * checkpoint is left alone. An error changes nothing.
  * Errors: as resattn_network_load(), and INVALID_ARGUMENT (an optimizer of another kind, the average of another network),
@@ -43,6 +61,8 @@ RESATTN_API resattn_status resattn_checkpoint_save_stream(resattn_optimizer *opt
  */
 RESATTN_API resattn_status resattn_checkpoint_restore(resattn_optimizer *optimizer, resattn_ema *average,
                                                       const char *path);
+RESATTN_API resattn_status resattn_checkpoint_restore_buffer(resattn_optimizer *optimizer, resattn_ema *average,
+                                                             const void *bytes, size_t size);
 RESATTN_API resattn_status resattn_checkpoint_restore_stream(resattn_optimizer *optimizer, resattn_ema *average,
                                                              resattn_read_fn read, void *user);
 

@@ -36,6 +36,7 @@
 #include <stdint.h>
 #endif
 
+/* Marks the functions that the library exports. */
 #if defined(RESATTN_FFI) || !(defined(__GNUC__) || defined(__clang__))
 #define RESATTN_API
 #else
@@ -63,41 +64,45 @@ typedef enum resattn_status {
     RESATTN_IO_ERROR = -9,         /* a file or a callback failed to read or write */
     RESATTN_BAD_FORMAT = -10,      /* not a blob, or a damaged one */
     RESATTN_UNSUPPORTED = -11,     /* not in this build, or of a later version */
-    RESATTN_INTERNAL = -12         /* a fault in the library itself; please report it */
+    RESATTN_INTERNAL = -12,        /* a fault in the library itself; please report it */
+    RESATTN_HOST_ERROR = -13       /* a callback of the host's failed for a reason of its own */
 } resattn_status;
 
-typedef struct resattn_context resattn_context;
-typedef struct resattn_tensor resattn_tensor;
-typedef struct resattn_builder resattn_builder;
-typedef struct resattn_layer resattn_layer;
-typedef struct resattn_attention resattn_attention;
-typedef struct resattn_network resattn_network;
-typedef struct resattn_plan resattn_plan;
-typedef struct resattn_session resattn_session;
-typedef struct resattn_cross_entropy resattn_cross_entropy;
-typedef struct resattn_optimizer resattn_optimizer;
-typedef struct resattn_schedule resattn_schedule;
-typedef struct resattn_ema resattn_ema;
-typedef struct resattn_mask_loss resattn_mask_loss;
-typedef struct resattn_model_config resattn_model_config;
+typedef struct resattn_context resattn_context;             /* threads, memory, messages and seed (context.h) */
+typedef struct resattn_tensor resattn_tensor;               /* numbers with a shape, over memory of its own or the host's (tensor.h) */
+typedef struct resattn_builder resattn_builder;             /* owns layers while a network is put together (layer.h) */
+typedef struct resattn_layer resattn_layer;                 /* a layer or a container of layers (layer.h) */
+typedef struct resattn_attention resattn_attention;         /* an attention module: trunk and mask branches (layer.h) */
+typedef struct resattn_network resattn_network;             /* a frozen tree of layers with its parameters (network.h) */
+typedef struct resattn_plan resattn_plan;                   /* what a session will compute, and what that takes (session.h) */
+typedef struct resattn_session resattn_session;             /* a network bound to a batch, an image size and a purpose (session.h) */
+typedef struct resattn_cross_entropy resattn_cross_entropy; /* the class loss with options (train.h) */
+typedef struct resattn_optimizer resattn_optimizer;         /* changes parameters by their gradients (train.h) */
+typedef struct resattn_schedule resattn_schedule;           /* learning rates by steps (train.h) */
+typedef struct resattn_ema resattn_ema;                     /* an exponential moving average of a network's values (train.h) */
+typedef struct resattn_mask_loss resattn_mask_loss;         /* the loss of an attention mask against a target (train.h) */
+typedef struct resattn_model_config resattn_model_config;   /* a named network with settings (models.h) */
+typedef struct resattn_custom resattn_custom;               /* a kind of layer of the host's own (custom.h) */
+typedef struct resattn_custom_run resattn_custom_run;       /* one call of such a layer (custom.h) */
 
 /*
- * The version of the headers, as major * 10000 + minor * 100 + patch. A program runs with every library of the same major number
+ * The version of the headers. A program runs with every library of the same major number
  * (while that is 0, the same minor number too) that is not older than its headers. Since 0.9.
  */
 #define RESATTN_VERSION_MAJOR 0
 #define RESATTN_VERSION_MINOR 9
 #define RESATTN_VERSION_PATCH 0
 
-/* The compression level that most programs want (blob.h). */
 #ifdef RESATTN_FFI
 enum { RESATTN_VERSION = 900, RESATTN_DEFAULT_LEVEL = 6 }; /* for parsers of declarations, which know no macros */
 #else
+/* The three as one number, in the form of resattn_version(). Since 0.9. */
 #define RESATTN_VERSION (RESATTN_VERSION_MAJOR * 10000 + RESATTN_VERSION_MINOR * 100 + RESATTN_VERSION_PATCH)
+/* The compression level that most programs want (blob.h). Since 0.9. */
 #define RESATTN_DEFAULT_LEVEL 6
 #endif
 
-/* The version of the library that is running, in the same form. Any thread. Since 0.9. */
+/* The version of the library that is running, as major * 10000 + minor * 100 + patch. Any thread. Since 0.9. */
 RESATTN_API int32_t resattn_version(void);
 
 /* The status of the last call that failed in this thread; RESATTN_OK if none has. Since 0.9. */

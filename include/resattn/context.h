@@ -68,6 +68,9 @@ RESATTN_API const char *resattn_info(const char *key);
 /*
  * Makes a context with `threads` threads including the caller's (1 to 1024); 0 takes as many as this process may use
  * CPUs. Results do not depend on the number, to the bit. Fewer are used if the system cannot start them.
+ * Threads do not survive fork(): in a child process, making a session of the parent's context, going forward or backward and an
+ * optimizer's step answer WRONG_STATE, where the parent has started threads (with the first session); freeing, saving and loading
+ * work. A child makes a context of its own.
  * Returns an owned context, or NULL: OUT_OF_MEMORY, INVALID_ARGUMENT. Since 0.9.
  */
 RESATTN_API resattn_context *resattn_context_new(int32_t threads);

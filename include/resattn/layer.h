@@ -35,6 +35,9 @@ RESATTN_API resattn_builder *resattn_builder_new(resattn_context *context);
 /* Frees the builder and every layer that no network has taken. Since 0.9. */
 RESATTN_API void resattn_builder_free(resattn_builder *builder);
 
+/* The context that it was made from, borrowed; NULL for NULL. Since 0.9. */
+RESATTN_API resattn_context *resattn_builder_context(const resattn_builder *builder);
+
 /* The first error of the builder, RESATTN_OK if there was none; its text in resattn_builder_error(), never NULL, borrowed
  * until the builder is freed. Since 0.9. */
 RESATTN_API resattn_status resattn_builder_status(const resattn_builder *builder);
@@ -180,12 +183,15 @@ RESATTN_API resattn_layer *resattn_down_up_new(resattn_builder *builder, const c
  * The mask has the trunk's height and width, and its channels or one channel that weighs all of them. A name of its own makes
  * the two outputs `name.trunk` and `name.mask`; without one they are `trunk` and `mask` of the container around it.
  */
+
+/* How trunk and mask are combined. */
 typedef enum resattn_learning {
     RESATTN_LEARNING_NONE = 0,
     RESATTN_LEARNING_RESIDUAL = 1, /* (1 + M) * T */
     RESATTN_LEARNING_NAIVE = 2     /* M * T */
 } resattn_learning;
 
+/* What makes the mask of the mask branch's output. */
 typedef enum resattn_mask_activation {
     RESATTN_ACTIVATION_NONE = 0,
     RESATTN_ACTIVATION_MIXED = 1,   /* sigmoid */
@@ -201,6 +207,10 @@ RESATTN_API resattn_attention *resattn_attention_new(resattn_builder *builder, c
 /* Sets a branch, once each. Errors as resattn_layer_add(). Since 0.9. */
 RESATTN_API resattn_status resattn_attention_set_trunk(resattn_attention *attention, resattn_layer *trunk);
 RESATTN_API resattn_status resattn_attention_set_mask(resattn_attention *attention, resattn_layer *mask);
+
+/* The branches; NULL for one that is not set. Since 0.9. */
+RESATTN_API resattn_layer *resattn_attention_trunk(const resattn_attention *attention);
+RESATTN_API resattn_layer *resattn_attention_mask(const resattn_attention *attention);
 
 /* Chooses how the branches are combined. Also the attributes "learning" and "activation". Errors: INVALID_ARGUMENT,
  * WRONG_STATE in a network. Since 0.9. */
@@ -223,6 +233,8 @@ RESATTN_API const char *resattn_attention_trunk_name(const resattn_attention *at
 /*
  * Attributes. Every layer's settings, by name: integers (which stand for switches and enumerators too) and real numbers.
  */
+
+/* The type of an attribute. */
 typedef enum resattn_attribute_type {
     RESATTN_ATTRIBUTE_NONE = 0,
     RESATTN_ATTRIBUTE_INT = 1,
@@ -241,13 +253,15 @@ RESATTN_API resattn_status resattn_layer_set_real(resattn_layer *layer, const ch
 RESATTN_API resattn_status resattn_layer_get_int(const resattn_layer *layer, const char *attribute, int64_t *value);
 RESATTN_API resattn_status resattn_layer_get_real(const resattn_layer *layer, const char *attribute, double *value);
 
-/* The attributes of a layer: how many, and of number `index` its name (static, NULL outside), type (0 outside), smallest and
- * largest value and default. Since 0.9. */
+/* The attributes of a layer: how many, and of number `index` its name (static, or the kind's where it is the host's own; NULL
+ * outside), type (0 outside), smallest and largest value and default. Since 0.9. */
 RESATTN_API int32_t resattn_layer_attribute_count(const resattn_layer *layer);
 RESATTN_API const char *resattn_layer_attribute_name(const resattn_layer *layer, int32_t index);
 RESATTN_API resattn_attribute_type resattn_layer_attribute_type(const resattn_layer *layer, int32_t index);
 RESATTN_API resattn_status resattn_layer_attribute_range(const resattn_layer *layer, int32_t index, double *smallest,
                                                          double *largest, double *initial);
+/* 1 for an attribute that may be changed in a network too, else 0. */
+RESATTN_API int32_t resattn_layer_attribute_is_mutable(const resattn_layer *layer, int32_t index);
 
 /*
  * Gives a layer its whole path, whatever its containers are called: so that parameters get the names that published weights
@@ -255,8 +269,9 @@ RESATTN_API resattn_status resattn_layer_attribute_range(const resattn_layer *la
  */
 RESATTN_API resattn_status resattn_layer_set_path(resattn_layer *layer, const char *path);
 
-/* Reading a tree. Any of these is NULL or 0 for NULL. The kind is a static text such as "conv2d"; name and path are borrowed
- * from the layer, name NULL where there is none; the path and the channels are known in a network only. Since 0.9. */
+/* Reading a tree. Any of these is NULL or 0 for NULL. The kind is a text such as "conv2d", static, or borrowed from the context
+ * where it is the host's own; name and path are borrowed from the layer, name NULL where there is none; the path and the channels
+ * are known in a network only. Since 0.9. */
 RESATTN_API const char *resattn_layer_kind(const resattn_layer *layer);
 RESATTN_API const char *resattn_layer_name(const resattn_layer *layer);
 RESATTN_API const char *resattn_layer_path(const resattn_layer *layer);
@@ -264,8 +279,15 @@ RESATTN_API int32_t resattn_layer_in_channels(const resattn_layer *layer);
 RESATTN_API int32_t resattn_layer_out_channels(const resattn_layer *layer);
 RESATTN_API int32_t resattn_layer_child_count(const resattn_layer *layer);
 RESATTN_API resattn_layer *resattn_layer_child(const resattn_layer *layer, int32_t index);
+/* The container that it is in, NULL if it is in none. */
+RESATTN_API resattn_layer *resattn_layer_parent(const resattn_layer *layer);
 /* The layer as an attention module, NULL if it is none. */
 RESATTN_API resattn_attention *resattn_layer_attention(resattn_layer *layer);
+
+/* In a network: how many parameters and statistics the layer itself has, and of each its number in the network, for
+ * resattn_network_parameter(). 0 and -1 where there is none, and outside of a network. Since 0.9. */
+RESATTN_API int32_t resattn_layer_parameter_count(const resattn_layer *layer);
+RESATTN_API int32_t resattn_layer_parameter(const resattn_layer *layer, int32_t index);
 
 #if defined(__cplusplus) && !defined(RESATTN_FFI)
 }

@@ -29,27 +29,33 @@ RESATTN_API int32_t resattn_model_input_size(const char *name);
  * A named network with some of its settings changed. Which settings there are depends on the network. All are integers.
  * Those with names for their values, beside resattn_learning and resattn_mask_activation:
  */
+
+/* The setting "mask": how a mask branch is built. */
 typedef enum resattn_mask_structure {
     RESATTN_STRUCTURE_BOTTOM_UP_TOP_DOWN = 1, /* poolings, units, interpolations: the paper's */
     RESATTN_STRUCTURE_LOCAL = 2 /* three units at full resolution, as wide as makes the cost most nearly the same */
 } resattn_mask_structure;
 
+/* The setting "up_sampling": how a mask branch comes back up. */
 typedef enum resattn_up_sampling {
     RESATTN_UP_BILINEAR = 1,
     RESATTN_UP_TRANSPOSED = 2 /* transposed convolution of each channel by itself, from bilinear on learned */
 } resattn_up_sampling;
 
+/* The setting "unit": what branches and stages are made of. */
 typedef enum resattn_unit {
     RESATTN_UNIT_RESIDUAL = 1, /* pre-activation bottleneck */
     RESATTN_UNIT_RESNEXT = 2,  /* post-activation, 32 groups */
     RESATTN_UNIT_INCEPTION = 3 /* pre-activation; branches of 1x1, of 1x1 and 3x3, of 1x1 and 3x3 twice */
 } resattn_unit;
 
+/* The setting "stem": what comes first. */
 typedef enum resattn_stem {
     RESATTN_STEM_IMAGENET = 1, /* 7x7 convolution of stride 2, pooling */
     RESATTN_STEM_CIFAR = 2     /* 3x3 convolution */
 } resattn_stem;
 
+/* The setting "shortcut", where a unit changes size and channels (He et al., CVPR 2016). */
 typedef enum resattn_shortcut {
     RESATTN_SHORTCUT_SUBSAMPLE = 1, /* A: every second pixel, channels padded with zeros */
     RESATTN_SHORTCUT_PROJECTION = 2 /* B: 1x1 convolution and batch norm */
@@ -60,8 +66,8 @@ typedef enum resattn_shortcut {
  * resattn_model_new() does. Returns an owned configuration, or NULL: NOT_FOUND, INVALID_ARGUMENT, OUT_OF_MEMORY.
  *
  * Settings of the attention networks:
- *   learning (resattn_learning), activation (resattn_mask_activation, without none), mask (resattn_mask_structure),
- *   up_sampling, unit, stem
+ *   learning (resattn_learning), activation (resattn_mask_activation, without the identity), mask (resattn_mask_structure),
+ *     up_sampling, unit, stem
  *   p, t, r: units before and after the branches, in the trunk, and between poolings
  *   bottom: units at the mask's bottom; 0: twice r
  *   modules1 to modules3: attention modules of a stage; without any, what is left is a plain network
@@ -71,6 +77,7 @@ typedef enum resattn_shortcut {
  *     units of both cost most nearly the same, at 224 pixels with the ImageNet stem, at 32 with the other.
  *   blocks: units of the last stage, which has no modules. With the CIFAR stem there are three stages that each end with
  *     another unit instead; then blocks and width4 count for nothing.
+ *
  * Settings of the CIFAR ResNets with basic blocks: shortcut. The other networks have none. Since 0.9.
  */
 RESATTN_API resattn_model_config *resattn_model_config_new(resattn_context *context, const char *name);

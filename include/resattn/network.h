@@ -38,6 +38,14 @@ RESATTN_API resattn_network *resattn_network_ref(resattn_network *network);
 RESATTN_API void resattn_network_unref(resattn_network *network);
 
 /*
+ * A new network with the same layers, values and all else that is saved with a network, which shares nothing with the old one but the
+ * context: to train one while the other serves, or to keep what a training began with. Returns an owned network, or NULL:
+ * INVALID_ARGUMENT, WRONG_STATE for a sealed network, BUSY while the network is being trained, OUT_OF_MEMORY. The instance of a layer
+ * of the host's own is saved and loaded (custom.h): what these callbacks answer. Since 0.9.
+ */
+RESATTN_API resattn_network *resattn_network_copy(resattn_network *network);
+
+/*
  * Initialises all parameters: convolutions from a normal distribution with variance 2 / fan-in (He et al., ICCV 2015), linear
  * layers with variance 1 / fan-in, biases 0, batch norm scale 1 and shift 0, running mean 0 and variance 1. A parameter's
  * values depend on the seed, its name and its shape only. Errors: INVALID_ARGUMENT, BUSY. Since 0.9.
@@ -78,12 +86,16 @@ RESATTN_API resattn_attention *resattn_network_attention(const resattn_network *
  * Reading or writing these tensors is not guarded as calls on the network are: a host sees to it that it writes to none while another
  * thread runs or makes a session of the network, trains, saves or seals it, and reads none while another thread writes or trains.
  */
+
+/* Whether training changes a parameter. */
 typedef enum resattn_parameter_kind {
     RESATTN_PARAMETER_NONE = 0, /* what a getter answers where there is none, as in every enum with a NONE */
     RESATTN_PARAMETER_TRAINABLE = 1,
     RESATTN_PARAMETER_STATISTIC = 2 /* running mean and variance: no gradient */
 } resattn_parameter_kind;
 
+/* How many there are, and of number `index` the name and the kind; NULL and RESATTN_PARAMETER_NONE outside 0 .. count-1
+ * (INVALID_ARGUMENT). Since 0.9. */
 RESATTN_API int32_t resattn_network_parameter_count(const resattn_network *network);
 RESATTN_API const char *resattn_network_parameter_name(const resattn_network *network, int32_t index);
 RESATTN_API resattn_parameter_kind resattn_network_parameter_kind(const resattn_network *network, int32_t index);
@@ -112,11 +124,12 @@ RESATTN_API resattn_status resattn_network_touch(resattn_network *network);
  * borrowed until they are set again.
  */
 
-/* The names of the classes, as many as the output has channels; count 0 removes them. Errors: INVALID_ARGUMENT,
+/* The names of the classes, as many as the output has channels; count 0 removes them, and then the count is 0. Errors: INVALID_ARGUMENT,
  * SHAPE_MISMATCH, OUT_OF_MEMORY. Since 0.9. */
 RESATTN_API resattn_status resattn_network_set_classes(resattn_network *network, const char *const *names,
                                                        int32_t count);
 RESATTN_API const char *resattn_network_class_name(const resattn_network *network, int32_t index);
+RESATTN_API int32_t resattn_network_class_count(const resattn_network *network);
 
 /* The size of image that the model was made for. Errors: INVALID_ARGUMENT (negative). Since 0.9. */
 RESATTN_API resattn_status resattn_network_set_input_size(resattn_network *network, int32_t height, int32_t width);
@@ -138,6 +151,7 @@ RESATTN_API float resattn_network_deviation(const resattn_network *network, int3
 RESATTN_API resattn_status resattn_network_set_text(resattn_network *network, const char *key, const char *value);
 RESATTN_API const char *resattn_network_text(const resattn_network *network, const char *key);
 RESATTN_API const char *resattn_network_text_key(const resattn_network *network, int32_t index);
+RESATTN_API int32_t resattn_network_text_count(const resattn_network *network);
 
 /*
  * How later saves of the network store its trained parameters (blob.h): RESATTN_F32 at first, RESATTN_F16 or RESATTN_BF16,

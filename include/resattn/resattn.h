@@ -10,6 +10,7 @@
 #include "resattn/checkpoint.h"
 #include "resattn/common.h"
 #include "resattn/context.h"
+#include "resattn/custom.h"
 #include "resattn/layer.h"
 #include "resattn/models.h"
 #include "resattn/network.h"

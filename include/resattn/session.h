@@ -16,7 +16,9 @@
 extern "C" {
 #endif
 
+/* What a session is for. */
 typedef enum resattn_purpose {
+    RESATTN_PURPOSE_NONE = 0,
     RESATTN_INFERENCE = 1, /* forward only, with batch norm by running statistics and without dropout */
     RESATTN_TRAINING = 2   /* forward and backward */
 } resattn_purpose;
@@ -53,13 +55,25 @@ RESATTN_API resattn_status resattn_plan_set_recomputation(resattn_plan *plan, in
 
 /* How an inference session computes convolutions. The choice among kernels depends on the shapes, the CPU and this only. */
 typedef enum resattn_convolution {
+    RESATTN_CONVOLUTION_NONE = 0,
     RESATTN_CONVOLUTION_FASTEST = 1,     /* at first: Winograd's minimal filtering where it pays */
     RESATTN_CONVOLUTION_NO_WINOGRAD = 2, /* every product and sum of the definition */
-    RESATTN_CONVOLUTION_REFERENCE = 3         /* the plain path, which training takes */
+    RESATTN_CONVOLUTION_REFERENCE = 3    /* the plain path, which training takes */
 } resattn_convolution;
 
 /* Changes it. Errors: INVALID_ARGUMENT, WRONG_STATE for training. Since 0.9. */
 RESATTN_API resattn_status resattn_plan_set_convolution(resattn_plan *plan, resattn_convolution convolution);
+
+/* What was planned: the network (borrowed), and what was given or set. Of a training plan the convolution is
+ * RESATTN_CONVOLUTION_REFERENCE. NULL or 0 for NULL. Since 0.9. */
+RESATTN_API resattn_network *resattn_plan_network(const resattn_plan *plan);
+RESATTN_API resattn_purpose resattn_plan_purpose(const resattn_plan *plan);
+RESATTN_API int32_t resattn_plan_batch(const resattn_plan *plan);
+RESATTN_API int32_t resattn_plan_height(const resattn_plan *plan);
+RESATTN_API int32_t resattn_plan_width(const resattn_plan *plan);
+RESATTN_API int32_t resattn_plan_input_gradient(const resattn_plan *plan);
+RESATTN_API int32_t resattn_plan_recomputation(const resattn_plan *plan);
+RESATTN_API resattn_convolution resattn_plan_convolution(const resattn_plan *plan);
 
 /* Bytes of work memory that a session of this plan allocates; -1 after an error. Each call plans the session anew, which takes most of
  * the time that making one takes: a host that needs the number again keeps it. Beside it there are the network's parameters,
@@ -94,10 +108,23 @@ RESATTN_API void resattn_session_free(resattn_session *session);
 /* The network of the session, borrowed. Since 0.9. */
 RESATTN_API resattn_network *resattn_session_network(const resattn_session *session);
 
+/* The plan's purpose, batch and size of images. 0 for NULL. Since 0.9. */
+RESATTN_API resattn_purpose resattn_session_purpose(const resattn_session *session);
+RESATTN_API int32_t resattn_session_batch(const resattn_session *session);
+RESATTN_API int32_t resattn_session_height(const resattn_session *session);
+RESATTN_API int32_t resattn_session_width(const resattn_session *session);
+
+/* The outputs: number 0 is the network's own, the others are those that the plan asked for, in that order. How many (0 for NULL),
+ * and the name of each, as for resattn_session_output(): NULL for number 0, and outside. Borrowed from the network. Since 0.9. */
+RESATTN_API int32_t resattn_session_output_count(const resattn_session *session);
+RESATTN_API const char *resattn_session_output_name(const resattn_session *session, int32_t index);
+
 /*
  * Runs the network on `input`: n, channels, height, width with 1 <= n <= the batch, F32 or U8, any strides. Channels-last
- * F32 input is read in place by inference sessions, during the call only; after it the host may change or free the input. Training: batch statistics and dropout; remembers what backward needs.
- * Errors: INVALID_ARGUMENT, SHAPE_MISMATCH, BUSY. Since 0.9.
+ * F32 input is read in place by inference sessions, during the call only; after it the host may change or free the input.
+ * Training: batch statistics and dropout; remembers what backward needs.
+ * Errors: INVALID_ARGUMENT, SHAPE_MISMATCH, BUSY, and what a layer of the host's own answers (custom.h): then there are no outputs,
+ * and the pass does not count. Since 0.9.
  */
 RESATTN_API resattn_status resattn_session_forward(resattn_session *session, const resattn_tensor *input);
 
@@ -118,14 +145,24 @@ RESATTN_API resattn_status resattn_session_set_output_gradient(resattn_session *
                                                         const resattn_tensor *gradient);
 
 /*
+ * The same, but added to what the output has been given since the forward pass, by losses (train.h) too; nothing counts as zeros.
+ * Since 0.9.
+ */
+RESATTN_API resattn_status resattn_session_add_output_gradient(resattn_session *session, const char *name,
+                                                        const resattn_tensor *gradient);
+
+/*
  * Training: computes all parameters' gradients (resattn_network_parameter_gradient()) from the gradients of the outputs, once for each
  * forward pass. They replace the ones before, or are added to them where resattn_session_set_accumulate() says so.
- * Errors: INVALID_ARGUMENT, WRONG_STATE (before forward, twice, no gradient given, inference), BUSY. Since 0.9.
+ * Errors: INVALID_ARGUMENT, WRONG_STATE (before forward, twice, no gradient given, inference), BUSY, and what a layer of the host's
+ * own answers (custom.h): then the gradients are worth nothing, and forward comes next. Since 0.9.
  */
 RESATTN_API resattn_status resattn_session_backward(resattn_session *session);
 
-/* Training: 1 adds to the parameters' gradients, 0 (at first) replaces them. Errors: INVALID_ARGUMENT. Since 0.9. */
+/* Training: 1 adds to the parameters' gradients, 0 (at first) replaces them. Errors: INVALID_ARGUMENT. The getter answers 0 for
+ * NULL. Since 0.9. */
 RESATTN_API resattn_status resattn_session_set_accumulate(resattn_session *session, int32_t accumulate);
+RESATTN_API int32_t resattn_session_accumulate(const resattn_session *session);
 
 /* What forward passes in training do with the running statistics of batch norms that are not frozen. */
 typedef enum resattn_statistics {
@@ -168,9 +205,10 @@ RESATTN_API resattn_status resattn_session_refresh(resattn_session *session);
 /*
  * Where the time goes. With profiling on (1; 0 at first), every forward pass notes how long each of the session's operations
  * took. An operation is a layer, or several that are computed together: their names are then those of the first.
- * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. Since 0.9.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. The getter answers 0 for NULL. Since 0.9.
  */
 RESATTN_API resattn_status resattn_session_set_profiling(resattn_session *session, int32_t on);
+RESATTN_API int32_t resattn_session_profiling(const resattn_session *session);
 
 /* How many operations a forward pass has, in the order in which they run; 0 for NULL. Since 0.9. */
 RESATTN_API int32_t resattn_session_operation_count(const resattn_session *session);

@@ -12,16 +12,18 @@ extern "C" {
 #endif
 
 /*
- * Softmax cross entropy of a session's output (n, classes, one pixel) against n class numbers, as the mean over the images, in
- * nats. In a training session it also gives the output its gradient. `loss` and `correct` (how many images have their class
- * first) may be NULL. Errors: INVALID_ARGUMENT (a label outside 0 .. classes-1, named), SHAPE_MISMATCH (count is not n, a map
- * of more than a pixel), WRONG_STATE. Since 0.9.
+ * Softmax cross entropy of the network's output (n, classes, one pixel) against n class numbers, as the mean over the images, in
+ * nats. In a training session its gradient is added to what the output has been given since the forward pass (nothing counts as
+ * zeros): losses add up, in any order. `loss` and `correct` (how many images have their class first) may be NULL. An error changes
+ * nothing. Errors: INVALID_ARGUMENT (a label outside 0 .. classes-1, named), SHAPE_MISMATCH (count is not n, a map of more than a
+ * pixel), WRONG_STATE (before forward, in training after backward). Since 0.9.
  */
 RESATTN_API resattn_status resattn_softmax_cross_entropy(resattn_session *session, const int32_t *labels, int32_t count,
                                                          double *loss, int32_t *correct);
 
 /* What a mask m is compared with its target t by. Each is a mean over the pixels of a map, but for Dice, which is of the map. */
 typedef enum resattn_mask_loss_kind {
+    RESATTN_MASK_LOSS_NONE = 0,
     RESATTN_MASK_LOSS_CROSS_ENTROPY = 1, /* binary: -t log(m) - (1 - t) log(1 - m), in nats */
     RESATTN_MASK_LOSS_SQUARED = 2,       /* (m - t)^2 */
     RESATTN_MASK_LOSS_DICE = 3           /* 1 - (2 sum(m t) + 1) / (sum(m^2) + sum(t^2) + 1) */
@@ -39,6 +41,9 @@ RESATTN_API resattn_mask_loss *resattn_mask_loss_new(resattn_context *context, r
 
 /* Frees the loss. Since 0.9. */
 RESATTN_API void resattn_mask_loss_free(resattn_mask_loss *loss);
+
+/* Its kind; RESATTN_MASK_LOSS_NONE for NULL. Since 0.9. */
+RESATTN_API resattn_mask_loss_kind resattn_mask_loss_get_kind(const resattn_mask_loss *loss);
 
 /* Sets or reads an attribute by name. Errors: INVALID_ARGUMENT for a value outside its range, NOT_FOUND. Since 0.9. */
 RESATTN_API resattn_status resattn_mask_loss_set_real(resattn_mask_loss *loss, const char *attribute, double value);
@@ -84,18 +89,22 @@ RESATTN_API void resattn_cross_entropy_free(resattn_cross_entropy *loss);
  */
 RESATTN_API resattn_status resattn_cross_entropy_set_real(resattn_cross_entropy *loss, const char *attribute,
                                                           double value);
+RESATTN_API resattn_status resattn_cross_entropy_get_real(const resattn_cross_entropy *loss, const char *attribute,
+                                                          double *value);
 
 /* Weights of the classes, finite and at least 0, copied; count 0 removes them. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. Since 0.9. */
 RESATTN_API resattn_status resattn_cross_entropy_set_class_weights(resattn_cross_entropy *loss, const float *weights,
                                                                    int32_t count);
 
 /*
- * The loss of a session's output, as resattn_softmax_cross_entropy(), which is this one without options. Where all images of a
- * batch weigh 0, the sum is not divided: without smoothing, value and gradient are 0 there and not NaN. Errors: as there, and
- * SHAPE_MISMATCH where there are class weights, but not as many as classes. Since 0.9.
+ * The loss of an output of the session's last forward pass, as resattn_softmax_cross_entropy(), which is this one without options
+ * and of the network's output: `output` is NULL for that, or a name that the plan asked for, say of an auxiliary head, whose loss
+ * counts as much as its gradient_scale says. Where all images of a batch weigh 0, the sum is not divided: without smoothing, value
+ * and gradient are 0 there and not NaN. Errors: as there, NOT_FOUND for an output that the plan did not ask for, and SHAPE_MISMATCH
+ * where there are class weights, but not as many as classes. Since 0.9.
  */
 RESATTN_API resattn_status resattn_cross_entropy_apply(const resattn_cross_entropy *loss, resattn_session *session,
-                                                       const int32_t *labels, int32_t count, double *value,
+                                                       const char *output, const int32_t *labels, int32_t count, double *value,
                                                        int32_t *correct);
 
 /*
@@ -120,10 +129,21 @@ RESATTN_API resattn_optimizer *resattn_adamw_new(resattn_network *network, doubl
 /* Frees the optimizer. Since 0.9. */
 RESATTN_API void resattn_optimizer_free(resattn_optimizer *optimizer);
 
+/* Its kind, "sgd" or "adamw" (static), and its network (borrowed); NULL for NULL. Since 0.9. */
+RESATTN_API const char *resattn_optimizer_kind(const resattn_optimizer *optimizer);
+RESATTN_API resattn_network *resattn_optimizer_network(const resattn_optimizer *optimizer);
+
 /* Sets or reads an attribute by name. Errors: INVALID_ARGUMENT for a value outside its range, NOT_FOUND. Since 0.9. */
 RESATTN_API resattn_status resattn_optimizer_set_real(resattn_optimizer *optimizer, const char *attribute, double value);
 RESATTN_API resattn_status resattn_optimizer_get_real(const resattn_optimizer *optimizer, const char *attribute,
                                                       double *value);
+
+/* The attributes: how many (0 for NULL), and of number `index` its name (static, NULL outside), smallest and largest value and
+ * default (any pointer may be NULL; the default of a rate, which is always given, is 0). Errors: INVALID_ARGUMENT. Since 0.9. */
+RESATTN_API int32_t resattn_optimizer_attribute_count(const resattn_optimizer *optimizer);
+RESATTN_API const char *resattn_optimizer_attribute_name(const resattn_optimizer *optimizer, int32_t index);
+RESATTN_API resattn_status resattn_optimizer_attribute_range(const resattn_optimizer *optimizer, int32_t index,
+                                                             double *smallest, double *largest, double *initial);
 
 /*
  * Multiplies `attribute`, "rate" or "weight_decay", by `factor` (0 to 1e6) for all trained parameters at or below a dotted path of
@@ -137,6 +157,11 @@ RESATTN_API resattn_status resattn_optimizer_get_real(const resattn_optimizer *o
 RESATTN_API resattn_status resattn_optimizer_set_factor(resattn_optimizer *optimizer, const char *path,
                                                       const char *attribute, double factor);
 
+/* The factor on `attribute` that counts for a trained parameter, which its number in the network tells. Errors: INVALID_ARGUMENT
+ * (also a statistic), NOT_FOUND for another attribute. Since 0.9. */
+RESATTN_API resattn_status resattn_optimizer_get_factor(const resattn_optimizer *optimizer, int32_t parameter,
+                                                      const char *attribute, double *factor);
+
 /*
  * For fine-tuning: freezes (1) or trains again (0) what is at or below a path, as a factor of 0 or 1 on "rate" does, and sets the
  * attribute `frozen` of the batch norms there, which then use and keep their statistics: 1 for those whose weight is frozen by now,
@@ -144,6 +169,10 @@ RESATTN_API resattn_status resattn_optimizer_set_factor(resattn_optimizer *optim
  * Errors: INVALID_ARGUMENT; NOT_FOUND: a path with no trained parameter. Since 0.9.
  */
 RESATTN_API resattn_status resattn_optimizer_freeze(resattn_optimizer *optimizer, const char *path, int32_t frozen);
+
+/* 1 for a trained parameter (by its number in the network) that is frozen, its factor on "rate" being 0; 0 for others, for a
+ * statistic, and where there is none. Since 0.9. */
+RESATTN_API int32_t resattn_optimizer_is_frozen(const resattn_optimizer *optimizer, int32_t parameter);
 
 /*
  * Changes all parameters by their gradients. Where clip_norm is not 0, the gradients are scaled together so that their L2 norm is
@@ -173,6 +202,10 @@ RESATTN_API resattn_ema *resattn_ema_new(resattn_network *network, double decay)
 
 /* Frees the average. The network keeps the values that it has, swapped or not. Since 0.9. */
 RESATTN_API void resattn_ema_free(resattn_ema *average);
+
+/* Its network (borrowed, NULL for NULL) and its decay (NaN for NULL). Since 0.9. */
+RESATTN_API resattn_network *resattn_ema_network(const resattn_ema *average);
+RESATTN_API double resattn_ema_decay(const resattn_ema *average);
 
 /* To be called after a step. Errors: INVALID_ARGUMENT, WRONG_STATE (the average's values are in the network; the network is
  * sealed), BUSY (a training call is under way). Since 0.9. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Weights to and from other programs, as safetensors files: parameters and statistics by name. What else belongs to a model (its
+ * Weights to and from other programs, as safetensors files or the bytes of such: parameters and statistics by name. What else belongs to a model (its
  * layers, class names, normalisation) is in blobs only (blob.h).
  *
  * A build without a JSON library has these functions too; they answer UNSUPPORTED. That library takes its memory from malloc(),
@@ -9,7 +9,7 @@
 #ifndef RESATTN_WEIGHTS_H
 #define RESATTN_WEIGHTS_H
 
-#include "resattn/network.h"
+#include "resattn/blob.h"
 
 #if defined(__cplusplus) && !defined(RESATTN_FFI)
 extern "C" {
@@ -30,6 +30,7 @@ typedef enum resattn_weights_problem {
     RESATTN_WEIGHTS_WRONG_SHAPE = 3
 } resattn_weights_problem;
 
+/* A list of what differed. */
 typedef struct resattn_weights_report resattn_weights_report;
 
 /*
@@ -43,6 +44,11 @@ typedef struct resattn_weights_report resattn_weights_report;
 RESATTN_API resattn_status resattn_network_load_weights(resattn_network *network, const char *path, const char *prefix,
                                                         int32_t flags, resattn_weights_report **report);
 
+/* The same from memory that holds such a file and nothing more. Since 0.9. */
+RESATTN_API resattn_status resattn_network_load_weights_buffer(resattn_network *network, const void *bytes, size_t size,
+                                                               const char *prefix, int32_t flags,
+                                                               resattn_weights_report **report);
+
 /*
  * Saves all parameters and statistics to a safetensors file, as whole as resattn_network_save() does; the trained parameters as
  * numbers of `type`, statistics always as F32. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, IO_ERROR, BUSY, TOO_LARGE (names that make a
@@ -50,6 +56,13 @@ RESATTN_API resattn_status resattn_network_load_weights(resattn_network *network
  */
 RESATTN_API resattn_status resattn_network_save_weights(resattn_network *network, const char *path,
                                                         resattn_dtype type);
+
+/* The same bytes to memory, which the caller owns, or to a callback in order, as resattn_network_save_buffer() and
+ * resattn_network_save_stream() do with a blob. Since 0.9. */
+RESATTN_API resattn_status resattn_network_save_weights_buffer(resattn_network *network, resattn_dtype type,
+                                                               void **bytes, size_t *size);
+RESATTN_API resattn_status resattn_network_save_weights_stream(resattn_network *network, resattn_dtype type,
+                                                               resattn_write_fn write, void *user);
 
 /* How many differences, and of each: what it is, the name, and a sentence. NULL or 0 outside; borrowed from the report. Since 0.9. */
 RESATTN_API int32_t resattn_weights_report_count(const resattn_weights_report *report);

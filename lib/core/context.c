@@ -80,6 +80,11 @@ void resattn_context_unref(resattn_context *context)
     if (context == NULL || atomic_fetch_sub_explicit(&context->references, 1, memory_order_acq_rel) != 1)
         return;
     ra_pool_stop(context, atomic_load(&context->pool));
+    while (context->customs != NULL) {
+        ra_lasting *first = context->customs;
+        context->customs = first->next;
+        first->end(context, first);
+    }
     pthread_mutex_destroy(&context->lock);
     context->free(context->alloc_user, context);
 }
@@ -158,17 +163,24 @@ uint64_t resattn_context_seed(const resattn_context *context)
     return context == NULL ? 0 : context->seed;
 }
 
-/* The pool's process is looked at before the lock, which a thread that does not exist here may hold after fork(). */
-resattn_status ra_context_open(resattn_context *context)
+resattn_status ra_context_check(const resattn_context *context)
 {
-    struct ra_pool *pool = atomic_load_explicit(&context->pool, memory_order_acquire);
+    const struct ra_pool *pool = atomic_load_explicit(&context->pool, memory_order_acquire);
     if (pool != NULL && ra_pool_is_foreign(pool))
         return ra_fail(RESATTN_WRONG_STATE, "the context was made in another process, expected one of this process: "
                                             "threads do not survive fork()");
-    resattn_status status = RESATTN_OK;
+    return RESATTN_OK;
+}
+
+/* The pool's process is looked at before the lock, which a thread that does not exist here may hold after fork(). */
+resattn_status ra_context_open(resattn_context *context)
+{
+    resattn_status status = ra_context_check(context);
+    if (status != RESATTN_OK)
+        return status;
     pthread_mutex_lock(&context->lock);
     if (atomic_load(&context->pool) == NULL && context->runner == NULL && context->wanted_threads > 1) {
-        pool = ra_pool_start(context);
+        struct ra_pool *pool = ra_pool_start(context);
         if (pool == NULL)
             status = resattn_last_status();
         atomic_store_explicit(&context->pool, pool, memory_order_release);

@@ -6,6 +6,8 @@
 #ifndef RA_CORE_H
 #define RA_CORE_H
 
+#include <fenv.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -34,9 +36,15 @@ void *ra_fail_null(resattn_status status, const char *format, ...) RA_PRINTF(2, 
 /* Puts "prefix: " before the message of this thread's last error; returns its status. */
 resattn_status ra_fail_within(const char *prefix);
 
-/* vsnprintf() that cuts what does not fit at the end of a UTF-8 character and shows control characters as '?'. size
- * >= 1. */
+/* How many errors this thread has recorded: whether a callback recorded one is whether this has changed. */
+uint32_t ra_failures(void);
+
+/* vsnprintf() that cuts what does not fit at the end of a UTF-8 character and shows control characters as '?', in the C
+ * locale. size >= 1. */
 void ra_format(char *buffer, size_t size, const char *format, va_list arguments) RA_PRINTF(3, 0);
+
+/* What an errno means, in English. */
+void ra_system_reason(int error, char *text, size_t size);
 
 /* ---- checked arithmetic (inline: a product of sizes is never computed unchecked) ---- */
 
@@ -76,6 +84,13 @@ static inline int32_t ra_max(int32_t a, int32_t b)
 static inline int64_t ra_div_up(int64_t a, int64_t b)
 {
     return (a + b - 1) / b;
+}
+
+/* Whether smallest <= value <= largest; not for NaN, and then without the exception that C's operators raise and the host
+ * may have unmasked. */
+static inline bool ra_within(double value, double smallest, double largest)
+{
+    return isgreaterequal(value, smallest) && islessequal(value, largest);
 }
 
 /* ---- memory (core/memory.c): through the context's allocator, aligned to RA_ALIGNMENT ---- */
@@ -125,7 +140,8 @@ double ra_random_normal(uint64_t key, uint64_t counter);  /* Box-Muller of two u
 /* ---- floating-point mode (core/fpmode.c) ---- */
 
 typedef struct ra_fpmode {
-    uint64_t saved;
+    uint64_t saved;     /* on x86-64 and arm64 */
+    fenv_t environment; /* elsewhere */
 } ra_fpmode;
 
 /* Round to nearest, denormals flushed to zero on input and output, exceptions masked; leave restores what the caller
@@ -166,6 +182,13 @@ int32_t ra_cpu_count(void);        /* how many CPUs this process may use, 1 at l
 
 /* ---- the context (core/context.c, core/threads.c) ---- */
 
+/* What ends with the context, and never before it: the first member of what it is. */
+typedef struct ra_lasting ra_lasting;
+struct ra_lasting {
+    ra_lasting *next;
+    void (*end)(resattn_context *context, ra_lasting *self);
+};
+
 struct resattn_context {
     atomic_int references;
     resattn_alloc_fn alloc;
@@ -179,7 +202,8 @@ struct resattn_context {
     atomic_size_t used; /* bytes that the allocator gave and has not got back */
     int32_t wanted_threads;
     _Atomic(struct ra_pool *) pool; /* NULL until the first session, with one thread, and with a host's runner */
-    pthread_mutex_t lock;           /* protects starting and stopping the pool, and changing the runner */
+    pthread_mutex_t lock;           /* protects starting and stopping the pool, changing the runner, and `customs` */
+    ra_lasting *customs;            /* kinds of layers of the host's own, the newest first (layers/custom.c) */
     resattn_runner_fn runner;
     void *runner_user;
     int32_t runner_workers;
@@ -196,6 +220,10 @@ void ra_log(resattn_context *context, resattn_log_level level, const char *forma
  * cannot be started). Any thread. */
 resattn_status ra_context_open(resattn_context *context);
 void ra_context_close(resattn_context *context);
+
+/* WRONG_STATE in a child process, after fork(), of the one whose threads the context has; RESATTN_OK otherwise. For calls
+ * that compute: without the threads they would take many times as long, and nobody would know why. */
+resattn_status ra_context_check(const resattn_context *context);
 
 /* How many different `worker` numbers ra_parallel() may use: 1 at least, fixed while a session is open. */
 int32_t ra_workers(const resattn_context *context);

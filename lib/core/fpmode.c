@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The floating-point mode of computing calls: round to nearest, denormals are zero, no traps. Where the CPU is not
- * known, C's <fenv.h> sets the rounding alone.
+ * known, C's <fenv.h> does what it can: all but the denormals.
  */
 #include "core/core.h"
 
@@ -70,22 +70,15 @@ void ra_fpmode_leave(const ra_fpmode *mode)
 
 #else
 
-#include <fenv.h>
-
 void ra_fpmode_enter(ra_fpmode *mode)
 {
-    int rounding = fegetround();
-    mode->saved = (uint64_t)(uint32_t)rounding | (uint64_t)(uint32_t)fetestexcept(FE_ALL_EXCEPT) << 32;
-    if (rounding != FE_TONEAREST)
-        fesetround(FE_TONEAREST);
+    feholdexcept(&mode->environment);
+    fesetround(FE_TONEAREST);
 }
 
 void ra_fpmode_leave(const ra_fpmode *mode)
 {
-    int rounding = (int)(uint32_t)mode->saved, flags = (int)(uint32_t)(mode->saved >> 32);
-    if (rounding != FE_TONEAREST && rounding >= 0)
-        fesetround(rounding);
-    feclearexcept(FE_ALL_EXCEPT & ~flags);
+    fesetenv(&mode->environment);
 }
 
 #endif

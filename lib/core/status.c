@@ -4,6 +4,7 @@
  */
 #include "core/core.h"
 
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@ typedef struct last_error {
 } last_error;
 
 static _Thread_local last_error last;
+static _Thread_local uint32_t failures; /* recorded so far */
 
 /* Cuts a text that fills its buffer before a UTF-8 character that is not whole. */
 static void cut_at_character(char *text)
@@ -37,9 +39,37 @@ static void mask_controls(char *text)
             *text = '?';
 }
 
+/* The calling thread's locale becomes C's, whatever the host's is, so that messages read the same everywhere: "0.5", not
+ * "0,5". To be given back by leave_c_locale(); 0 where the system has none. */
+static locale_t enter_c_locale(locale_t *before)
+{
+    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* a static object in common C libraries */
+    if (c != (locale_t)0)
+        *before = uselocale(c);
+    return c;
+}
+
+static void leave_c_locale(locale_t c, locale_t before)
+{
+    if (c == (locale_t)0)
+        return;
+    uselocale(before);
+    freelocale(c);
+}
+
+void ra_system_reason(int error, char *text, size_t size)
+{
+    locale_t before = (locale_t)0, c = enter_c_locale(&before);
+    if (strerror_r(error, text, size) != 0)
+        snprintf(text, size, "error %d", error);
+    leave_c_locale(c, before);
+}
+
 void ra_format(char *buffer, size_t size, const char *format, va_list arguments)
 {
+    locale_t before = (locale_t)0, c = enter_c_locale(&before);
     int length = vsnprintf(buffer, size, format, arguments);
+    leave_c_locale(c, before);
     if (length < 0)
         buffer[0] = '\0';
     else if ((size_t)length >= size)
@@ -53,6 +83,7 @@ static resattn_status record(resattn_status status, const char *format, va_list 
     char message[sizeof last.message];
     ra_format(message, sizeof message, format, arguments);
     memcpy(last.message, message, sizeof message);
+    failures++;
     last.status = status;
     return status;
 }
@@ -80,6 +111,11 @@ resattn_status ra_fail_within(const char *prefix)
     return ra_fail(last.status, "%s: %s", prefix, last.message);
 }
 
+uint32_t ra_failures(void)
+{
+    return failures;
+}
+
 resattn_status resattn_last_status(void)
 {
     return last.status;
@@ -99,9 +135,9 @@ resattn_status resattn_fail(resattn_status status, const char *message)
 {
     if (message == NULL)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "fail: the message is NULL");
-    if (status >= RESATTN_OK || status < RESATTN_INTERNAL)
+    if (status >= RESATTN_OK || status < RESATTN_HOST_ERROR)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "fail: the status is %d, expected %d to -1", (int)status,
-                       RESATTN_INTERNAL);
+                       RESATTN_HOST_ERROR);
     return ra_fail(status, "%s", message);
 }
 
@@ -134,6 +170,8 @@ const char *resattn_status_text(resattn_status status)
         return "not supported";
     case RESATTN_INTERNAL:
         return "internal error";
+    case RESATTN_HOST_ERROR:
+        return "a callback of the host's failed";
     }
     return "unknown status";
 }

@@ -16,7 +16,6 @@
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -384,8 +383,7 @@ struct ra_pool *ra_pool_start(resattn_context *context)
     int error = start_threads(pool, context->wanted_threads - 1);
     if (error != 0) {
         char reason[128];
-        if (strerror_r(error, reason, sizeof reason) != 0)
-            snprintf(reason, sizeof reason, "error %d", error);
+        ra_system_reason(error, reason, sizeof reason);
         ra_log(context, RESATTN_LOG_WARNING, "working with %d threads instead of %d, the system started no more: %s",
                (int)pool->workers, (int)context->wanted_threads, reason);
     }

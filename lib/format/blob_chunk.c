@@ -21,7 +21,7 @@ static bool read_magic(ra_source *source)
     return whole;
 }
 
-bool ra_header_read(ra_source *source)
+bool ra_header_read(ra_source *source, uint32_t *features)
 {
     if (!read_magic(source) || !ra_source_need(source, RA_BLOB_HEADER_SIZE, "the header"))
         return false;
@@ -34,9 +34,10 @@ bool ra_header_read(ra_source *source)
                 RA_BLOB_VERSION);
     else if (version < RA_BLOB_VERSION)
         ra_fail(RESATTN_BAD_FORMAT, "damaged: format %u, the first is %d", (unsigned)version, RA_BLOB_VERSION);
-    else if (needed != 0)
+    else if (needed & ~(uint32_t)RA_BLOB_HAS_INSTANCES)
         ra_fail(RESATTN_UNSUPPORTED, "made by a later version (with features 0x%08x)", (unsigned)needed);
     else {
+        *features = needed;
         ra_source_skip(source, RA_BLOB_HEADER_SIZE);
         return true;
     }
@@ -119,7 +120,7 @@ bool ra_chunk_refuse(ra_source *source, ra_chunk *chunk)
 {
     resattn_status status = resattn_last_status();
     if (ra_chunk_pass(source, chunk) && status != RESATTN_TOO_LARGE && status != RESATTN_UNSUPPORTED &&
-        status != RESATTN_BAD_FORMAT)
+        status != RESATTN_BAD_FORMAT && status != RESATTN_HOST_ERROR)
         ra_fail(RESATTN_BAD_FORMAT, "damaged: %s", resattn_last_error());
     return false;
 }

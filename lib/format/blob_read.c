@@ -12,10 +12,12 @@ typedef struct loader {
     resattn_context *context;
     ra_source *source;
     resattn_probe *probe; /* NULL: all is to be loaded */
+    const ra_more *more;  /* may be NULL */
     resattn_builder *builder;
     resattn_network *network;
     ra_tensor_loader tensors; /* once there is a network and it is known how to go on */
     ra_source rest;           /* what follows the tree, all in memory, where it is gone through twice */
+    uint32_t features;
     bool has_normalization, has_size, has_classes, done;
 } loader;
 
@@ -45,7 +47,7 @@ static bool read_tree(loader *l, ra_reader *reader)
     int32_t in_c = 0;
     size_t least;
     l->builder = resattn_builder_new(l->context);
-    resattn_layer *root = l->builder ? ra_tree_read(reader, l->builder, &in_c) : NULL;
+    resattn_layer *root = l->builder ? ra_tree_read(reader, l->builder, l->features, &in_c) : NULL;
     if (!root || !ra_infer(root, in_c) || !check_parameters(l, root) || !ra_tree_least_rest(root, &least))
         return false;
     /* Only what bytes that have arrived could fill gets memory. The payload may move: it has been read. */
@@ -255,6 +257,11 @@ static bool read_chunk(loader *l)
         return false;
     const chunk_kind *kind = find_kind(l, c.type);
     unsigned long long at = c.at;
+    bool known = false;
+    if (!kind && l->network && l->more && !l->more->chunk(l->more->user, l->source, l->network, &c, &known))
+        return false;
+    if (known)
+        return true;
     if (!kind && (c.type[0] & 0x20))
         return l->probe ? ra_chunk_leave(l->source, &c) : ra_chunk_end(l->source, &c);
     if (!kind)
@@ -279,29 +286,30 @@ static bool read_next(loader *l)
     return any || read_chunk(l);
 }
 
-static resattn_network *read_blob(loader *l)
+static bool read_blob(loader *l)
 {
-    bool ok = ra_header_read(l->source);
+    bool ok = ra_header_read(l->source, &l->features);
     while (ok && !l->done)
         ok = read_next(l);
-    ok = ok && ra_source_at_end(l->source);
-    if (ok && l->tensors.mode == RA_TENSORS_COUNT)
-        ok = fill_values(l);
+    ok = ok && ra_source_at_end(l->source) && (l->tensors.mode != RA_TENSORS_COUNT || fill_values(l)) &&
+         (!l->more || l->more->finish(l->more->user, l->network));
     if (ok)
         atomic_fetch_add(&l->network->version, 1);
     ra_tensors_end(&l->tensors);
     resattn_builder_free(l->builder);
-    if (!ok)
-        resattn_network_unref(l->network);
-    return ok ? l->network : NULL;
+    return ok;
 }
 
-static resattn_network *load(resattn_context *context, ra_source *source)
+resattn_network *ra_blob_load(resattn_context *context, const ra_input *input, const ra_more *more)
 {
-    loader l = {.context = context, .source = source};
-    resattn_network *network = read_blob(&l);
-    ra_source_close(source);
-    return network;
+    ra_source source;
+    if (!ra_source_open(&source, context, input, "load"))
+        return NULL;
+    loader l = {.context = context, .source = &source, .more = more};
+    if (ra_source_close(&source, read_blob(&l)))
+        return l.network;
+    resattn_network_unref(l.network);
+    return NULL;
 }
 
 bool ra_blob_probe(resattn_probe *probe, ra_source *source)
@@ -309,42 +317,26 @@ bool ra_blob_probe(resattn_probe *probe, ra_source *source)
     loader l = {.context = source->context, .source = source, .probe = probe};
     probe->format = RESATTN_FORMAT_BLOB;
     probe->version = RA_BLOB_VERSION;
-    probe->network = read_blob(&l);
-    if (probe->network && probe->format == RESATTN_FORMAT_BLOB)
+    bool ok = read_blob(&l);
+    probe->network = l.network;
+    if (ok && probe->format == RESATTN_FORMAT_BLOB)
         probe->storage = probe->network->storage;
-    return probe->network != NULL;
+    return ok;
 }
 
 /* ---- the three ways in ---- */
 
 resattn_network *resattn_network_load(resattn_context *context, const char *path)
 {
-    if (!context || !path)
-        return ra_fail_null(RESATTN_INVALID_ARGUMENT, "load: the %s is NULL", context ? "path" : "context");
-    int descriptor = ra_file_open(path);
-    resattn_network *network = NULL;
-    if (descriptor >= 0) {
-        ra_source source = {.context = context, .read = ra_file_read, .user = &descriptor};
-        network = load(context, &source);
-        ra_file_close(descriptor);
-    }
-    if (!network)
-        ra_fail_within(path);
-    return network;
+    return ra_blob_load(context, &(ra_input){.form = "path", .path = path}, NULL);
 }
 
 resattn_network *resattn_network_load_buffer(resattn_context *context, const void *bytes, size_t size)
 {
-    if (!context || !bytes)
-        return ra_fail_null(RESATTN_INVALID_ARGUMENT, "load: the %s is NULL", context ? "buffer" : "context");
-    ra_source source = {.context = context, .data = bytes, .available = size};
-    return load(context, &source);
+    return ra_blob_load(context, &(ra_input){.form = "buffer", .bytes = bytes, .size = size}, NULL);
 }
 
 resattn_network *resattn_network_load_stream(resattn_context *context, resattn_read_fn read, void *user)
 {
-    if (!context || !read)
-        return ra_fail_null(RESATTN_INVALID_ARGUMENT, "load: the %s is NULL", context ? "callback" : "context");
-    ra_source source = {.context = context, .read = read, .user = user};
-    return load(context, &source);
+    return ra_blob_load(context, &(ra_input){.form = "callback", .read = read, .user = user}, NULL);
 }

@@ -7,6 +7,22 @@
 
 #include "format/format.h"
 
+/* ---- networks (blob_read.c) ---- */
+
+struct ra_chunk;
+
+/* Who reads what a checkpoint holds beside its network. Both are false with the error recorded. */
+typedef struct ra_more {
+    /* Reads and ends a chunk that comes behind the tree and is not the network's, if it is one of its own: `*known`. */
+    bool (*chunk)(void *user, ra_source *source, resattn_network *network, struct ra_chunk *chunk, bool *known);
+    /* When all is there. */
+    bool (*finish)(void *user, resattn_network *network);
+    void *user;
+} ra_more;
+
+/* The network, owned; `more` may be NULL. NULL with the error recorded. */
+resattn_network *ra_blob_load(resattn_context *context, const ra_input *input, const ra_more *more);
+
 /* ---- chunks (blob_chunk.c) ---- */
 
 typedef struct ra_chunk {
@@ -15,8 +31,8 @@ typedef struct ra_chunk {
     uLong crc;
 } ra_chunk;
 
-/* Takes the header of a blob. All of these: false with the error recorded. */
-bool ra_header_read(ra_source *source);
+/* Takes the header of a blob, and its incompatible features. All of these: false with the error recorded. */
+bool ra_header_read(ra_source *source, uint32_t *features);
 /* Takes the head of the next chunk. */
 bool ra_chunk_begin(ra_source *source, ra_chunk *chunk);
 /* Takes bytes of the payload that are available. */

@@ -19,11 +19,12 @@ bool ra_write_out(ra_writer *w, const void *bytes, size_t size)
     return true;
 }
 
-static bool write_header(ra_writer *w)
+static bool write_header(ra_writer *w, uint32_t features)
 {
     unsigned char header[RA_BLOB_HEADER_SIZE] = {0};
     memcpy(header, RA_BLOB_MAGIC, RA_BLOB_MAGIC_SIZE);
     ra_store_u32(header + 8, RA_BLOB_VERSION);
+    ra_store_u32(header + 16, features);
     ra_store_u32(header + 20, (uint32_t)crc32(0, header, 20));
     return ra_write_out(w, header, sizeof header);
 }
@@ -65,9 +66,12 @@ bool ra_write_end(ra_writer *w)
     return !chunk->failed && ra_write_out(w, chunk->data, chunk->size);
 }
 
-static bool write_tree(ra_writer *w)
+/* The tree is put together first, as it says which features the header names. */
+static bool write_header_and_tree(ra_writer *w)
 {
-    return ra_tree_write(w->network, ra_write_begin(w, "TREE")) && ra_write_end(w);
+    uint32_t features = 0;
+    return ra_tree_write(w->network, ra_write_begin(w, "TREE"), &features) && write_header(w, features) &&
+           ra_write_end(w);
 }
 
 static bool write_normalization(ra_writer *w)
@@ -165,7 +169,7 @@ resattn_status ra_write_blob(ra_writer *w)
 {
     resattn_context *context = w->network->context;
     w->chunk.context = context;
-    bool ok = write_header(w) && write_tree(w) && write_normalization(w) && write_input_size(w) && write_classes(w) &&
+    bool ok = write_header_and_tree(w) && write_normalization(w) && write_input_size(w) && write_classes(w) &&
               write_texts(w) && write_tensors(w) && (!w->more || w->more(w)) && write_done(w);
     ra_free(context, w->chunk.data);
     return ok ? RESATTN_OK : resattn_last_status();
@@ -173,104 +177,108 @@ resattn_status ra_write_blob(ra_writer *w)
 
 /* ---- the three ways out ---- */
 
-bool ra_level_is_known(const char *what, int32_t level)
+bool ra_may_write(const char *what, const resattn_network *network, int32_t level, const ra_target *target)
 {
-    if (level >= 0 && level <= 9)
+    if (target->bytes)
+        *target->bytes = NULL;
+    if (target->size)
+        *target->size = 0;
+    bool complete = target->path || (target->bytes && target->size) || target->write;
+    if (!network || !complete)
+        ra_fail(RESATTN_INVALID_ARGUMENT, "%s: the %s is NULL", what, network ? target->form : "network");
+    else if (level < 0 || level > 9)
+        ra_fail(RESATTN_INVALID_ARGUMENT, "%s: the level is %d, expected 0 to 9", what, (int)level);
+    else
         return true;
-    ra_fail(RESATTN_INVALID_ARGUMENT, "%s: the level is %d, expected 0 to 9", what, (int)level);
     return false;
 }
 
-static bool refuse(const resattn_network *network, int32_t level, bool complete)
-{
-    if (!network || !complete)
-        ra_fail(RESATTN_INVALID_ARGUMENT, "save: %s is NULL", network ? "where to" : "the network");
-    else
-        return !ra_level_is_known("save", level);
-    return true;
-}
-
-static resattn_status write_to_file(void *user, int *descriptor)
+static resattn_status write_to_descriptor(void *user, int *descriptor)
 {
     ra_writer *w = user;
     w->user = descriptor;
-    return ra_write_blob(w);
+    return w->produce(w);
 }
 
-resattn_status ra_write_file(ra_writer *w, const char *path)
+static resattn_status write_to_file(ra_writer *w, const char *path)
 {
     w->write = ra_file_write;
     w->own_sink = true;
-    resattn_status status = ra_file_replace(w->network->context, path, write_to_file, w);
+    resattn_status status = ra_file_replace(w->network->context, path, write_to_descriptor, w);
     return status == RESATTN_OK ? RESATTN_OK : ra_fail_within(path);
 }
 
-resattn_status resattn_network_save(resattn_network *network, const char *path, int32_t level)
-{
-    if (refuse(network, level, path != NULL) || !ra_network_read(network, "saving"))
-        return resattn_last_status();
-    ra_writer w = {.network = network, .level = level};
-    resattn_status status = ra_write_file(&w, path);
-    ra_network_unshare(network);
-    return status;
-}
-
-static int32_t write_to_bytes(void *user, const void *bytes, size_t size)
+static int32_t add_bytes(void *user, const void *bytes, size_t size)
 {
     ra_bytes *target = user;
     ra_bytes_put(target, bytes, size);
     return target->failed;
 }
 
-/* What lies before the bytes that a host gets, so that they can be freed without the context; it keeps their alignment.
- */
+/* What lies before the bytes that a host gets, so that they can be freed without the context; it keeps their alignment. */
 typedef union buffer_head {
     resattn_context *context; /* a share */
     unsigned char bytes[RA_ALIGNMENT];
 } buffer_head;
 
-/* Writes a blob behind a head; false with the error recorded. */
-static bool write_to_buffer(resattn_network *network, int32_t level, ra_bytes *target)
+/* Writes to memory, behind a head. */
+static resattn_status write_to_buffer(ra_writer *w, void **bytes, size_t *size)
 {
-    const buffer_head head = {.context = network->context};
-    ra_bytes_put(target, &head, sizeof head);
-    if (target->failed)
-        return false;
-    ra_writer w = {.network = network, .level = level, .write = write_to_bytes, .user = target, .own_sink = true};
-    if (ra_write_blob(&w) != RESATTN_OK)
-        return false;
-    resattn_context_ref(network->context);
-    return true;
-}
-
-resattn_status resattn_network_save_buffer(resattn_network *network, int32_t level, void **bytes, size_t *size)
-{
-    if (bytes)
-        *bytes = NULL;
-    if (size)
-        *size = 0;
-    if (refuse(network, level, bytes && size) || !ra_network_read(network, "saving"))
-        return resattn_last_status();
-    ra_bytes target = {.context = network->context};
-    bool written = write_to_buffer(network, level, &target);
-    ra_network_unshare(network);
-    if (!written) {
-        ra_free(network->context, target.data);
-        return resattn_last_status();
+    resattn_context *context = w->network->context;
+    const buffer_head head = {.context = context};
+    ra_bytes target = {.context = context};
+    ra_bytes_put(&target, &head, sizeof head);
+    w->write = add_bytes;
+    w->user = &target;
+    w->own_sink = true;
+    resattn_status status = target.failed ? resattn_last_status() : w->produce(w);
+    if (status != RESATTN_OK) {
+        ra_free(context, target.data);
+        return status;
     }
+    resattn_context_ref(context);
     *bytes = target.data + sizeof(buffer_head);
     *size = target.size - sizeof(buffer_head);
     return RESATTN_OK;
 }
 
+static resattn_status write_to_callback(ra_writer *w, resattn_write_fn write, void *user)
+{
+    w->write = write;
+    w->user = user;
+    return w->produce(w);
+}
+
+resattn_status ra_write(ra_writer *w, const ra_target *target, const char *what)
+{
+    if (!ra_network_read(w->network, what))
+        return resattn_last_status();
+    resattn_status status = target->path    ? write_to_file(w, target->path)
+                            : target->bytes ? write_to_buffer(w, target->bytes, target->size)
+                                            : write_to_callback(w, target->write, target->user);
+    ra_network_unshare(w->network);
+    return status;
+}
+
+static resattn_status save(resattn_network *network, int32_t level, const ra_target *target)
+{
+    ra_writer w = {.network = network, .level = level, .produce = ra_write_blob};
+    return ra_may_write("save", network, level, target) ? ra_write(&w, target, "saving") : resattn_last_status();
+}
+
+resattn_status resattn_network_save(resattn_network *network, const char *path, int32_t level)
+{
+    return save(network, level, &(ra_target){.form = "path", .path = path});
+}
+
+resattn_status resattn_network_save_buffer(resattn_network *network, int32_t level, void **bytes, size_t *size)
+{
+    return save(network, level, &(ra_target){.form = "buffer", .bytes = bytes, .size = size});
+}
+
 resattn_status resattn_network_save_stream(resattn_network *network, int32_t level, resattn_write_fn write, void *user)
 {
-    if (refuse(network, level, write != NULL) || !ra_network_read(network, "saving"))
-        return resattn_last_status();
-    ra_writer w = {.network = network, .level = level, .write = write, .user = user};
-    resattn_status status = ra_write_blob(&w);
-    ra_network_unshare(network);
-    return status;
+    return save(network, level, &(ra_target){.form = "callback", .write = write, .user = user});
 }
 
 void resattn_buffer_free(void *bytes)

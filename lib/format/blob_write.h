@@ -16,10 +16,23 @@ typedef struct ra_stored {
     int32_t state; /* in front of the rest of the payload; -1: none */
 } ra_stored;
 
+/* What a public function was given to write to: a file that is replaced, memory that the caller will own, a callback.
+ */
+typedef struct ra_target {
+    const char *form; /* "path", "buffer", "callback": which of these it is */
+    const char *path;
+    void **bytes;
+    size_t *size;
+    resattn_write_fn write;
+    void *user;
+} ra_target;
+
 typedef struct ra_writer ra_writer;
 struct ra_writer {
     resattn_network *network;
     int32_t level;
+    /* Writes everything: ra_write_blob(), or of a file of weights. */
+    resattn_status (*produce)(ra_writer *writer);
     resattn_write_fn write;
     void *user;
     bool own_sink; /* `write` is the library's own and records what went wrong */
@@ -42,11 +55,12 @@ uint32_t ra_write_crc(const unsigned char *bytes, size_t size);
  * many threads there are. */
 bool ra_write_stored(ra_writer *writer, const ra_stored *stored, int32_t count);
 
-/* The whole blob to writer->write; or to a file that it replaces. The network must be shared for reading. */
+/* The whole blob to writer->write: for `produce`. */
 resattn_status ra_write_blob(ra_writer *writer);
-resattn_status ra_write_file(ra_writer *writer, const char *path);
 
-/* Whether the level is one, with the error recorded if not. */
-bool ra_level_is_known(const char *what, int32_t level);
+/* Whether network, level and target are good, with the error recorded if not, which begins with `what`. */
+bool ra_may_write(const char *what, const resattn_network *network, int32_t level, const ra_target *target);
+/* Produces all to the target, with the network shared for reading; `what` is refused where that cannot be. */
+resattn_status ra_write(ra_writer *writer, const ra_target *target, const char *what);
 
 #endif

@@ -125,6 +125,11 @@ static const unsigned char *take(ra_reader *reader, size_t size)
     return bytes;
 }
 
+const void *ra_read_bytes(ra_reader *reader, size_t size)
+{
+    return take(reader, size);
+}
+
 uint32_t ra_read_u8(ra_reader *reader)
 {
     const unsigned char *bytes = take(reader, 1);

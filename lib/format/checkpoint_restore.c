@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Restoring from a checkpoint. All is read and checked before anything is changed. The chunks of the network are passed
- * over, with their checksums compared.
+ * Restoring from a checkpoint into an optimizer and an average, where the chunks of the network are passed over with
+ * their checksums compared; or loading them with the network, which makes them. All is read and checked before anything
+ * is changed or made.
  */
 #include <string.h>
 
@@ -15,14 +16,18 @@ typedef struct restorer {
     resattn_context *context;
     ra_source *source;
     resattn_network *network;
-    resattn_optimizer *optimizer;
-    resattn_ema *average; /* may be NULL */
+    bool loads;                        /* or restores */
+    bool wants_moments, wants_average; /* otherwise they are passed over */
+    resattn_optimizer *optimizer;      /* restoring: to be changed; loading: what was made */
+    resattn_ema *average;              /* the same; may be NULL */
+    const ra_optimizer_kind *kind;     /* once there is a state */
     bool has_state, has_average, done;
     resattn_dtype storage;
     double settings[RA_MAX_SETTINGS];
     double norm, decay;
     ra_own *owns;   /* of each parameter */
     float **values; /* what came beside each parameter: of each of the optimizer's states, at last of the average */
+    int32_t places; /* in `values` */
     ra_unpacker *unpacker;
 } restorer;
 
@@ -35,7 +40,7 @@ static float **values_of(const restorer *r, int32_t state)
 
 static bool read_setting(restorer *r, ra_reader *reader, uint32_t *seen)
 {
-    const ra_optimizer_kind *kind = r->optimizer->kind;
+    const ra_optimizer_kind *kind = r->kind;
     const char *name = ra_read_text(reader, RA_MAX_NAME);
     double value = ra_read_f64(reader);
     if (reader->failed)
@@ -64,7 +69,7 @@ static bool read_setting(restorer *r, ra_reader *reader, uint32_t *seen)
 /* What an earlier version did not know has its initial value. */
 static bool read_settings(restorer *r, ra_reader *reader)
 {
-    const ra_optimizer_kind *kind = r->optimizer->kind;
+    const ra_optimizer_kind *kind = r->kind;
     for (int32_t i = 0; i < kind->setting_count; i++)
         r->settings[i] = kind->settings[i].initial;
     uint32_t count = ra_read_u32(reader), seen = 0;
@@ -81,7 +86,7 @@ static bool read_own(const ra_param *param, ra_own *own, ra_reader *reader)
     for (int32_t i = 0; i < RA_FACTORS; i++) {
         own->factors[i] = ra_read_f64(reader);
         own->path_lengths[i] = ra_read_u32(reader);
-        if (!(own->factors[i] >= 0 && own->factors[i] <= RA_LARGEST_FACTOR)) {
+        if (!ra_within(own->factors[i], 0, RA_LARGEST_FACTOR)) {
             ra_fail(RESATTN_BAD_FORMAT, "damaged: a factor of %s is %g, expected 0 to %g", param->name, own->factors[i],
                     RA_LARGEST_FACTOR);
             return false;
@@ -119,18 +124,38 @@ static bool read_average(restorer *r, ra_reader *reader)
     r->has_average = has == 1;
     if (reader->failed)
         return false;
-    if (has > 1 || !(r->decay >= 0 && r->decay < 1))
+    if (has > 1 || !ra_within(r->decay, 0, 1) || r->decay == 1)
         ra_fail(RESATTN_BAD_FORMAT, "damaged: %u averages with the decay %g", (unsigned)has, r->decay);
-    else if (!r->has_average && r->average)
+    else if (!r->has_average && r->wants_average && !r->loads)
         ra_fail(RESATTN_NOT_FOUND, "the checkpoint holds no average of the weights, and one was given to restore");
     else
         return true;
     return false;
 }
 
+/* The optimizer's kind, and room for what lies beside the parameters, but not yet for values. */
+static bool take_kind(restorer *r, const char *name)
+{
+    r->kind = r->loads ? ra_optimizer_kind_find(name) : r->optimizer->kind;
+    if (!r->kind) {
+        ra_fail(RESATTN_UNSUPPORTED, "the optimizer '%.60s' is unknown: made by a later version?", name);
+        return false;
+    }
+    if (strcmp(name, r->kind->name) != 0) {
+        ra_fail(RESATTN_INVALID_ARGUMENT, "the checkpoint is of a training with %.60s, the optimizer is %s", name,
+                r->kind->name);
+        return false;
+    }
+    size_t count = (size_t)r->network->param_count;
+    r->places = r->network->param_count * (r->kind->states + 1);
+    r->owns = ra_alloc(r->context, count, sizeof *r->owns);
+    r->values = r->owns ? ra_alloc(r->context, count, (size_t)(r->kind->states + 1) * sizeof *r->values) : NULL;
+    r->unpacker = r->values ? ra_unpacker_new(r->context) : NULL;
+    return r->unpacker != NULL;
+}
+
 static bool read_state(restorer *r, ra_reader *reader)
 {
-    const char *wanted = r->optimizer->kind->name;
     uint32_t version = ra_read_u32(reader);
     if (r->has_state) {
         ra_fail(RESATTN_BAD_FORMAT, "damaged: the state of the training twice");
@@ -142,13 +167,8 @@ static bool read_state(restorer *r, ra_reader *reader)
         return false;
     }
     const char *kind = ra_read_text(reader, RA_MAX_NAME);
-    if (!kind)
+    if (!kind || !take_kind(r, kind))
         return false;
-    if (strcmp(kind, wanted) != 0) {
-        ra_fail(RESATTN_INVALID_ARGUMENT, "the checkpoint is of a training with %.60s, the optimizer is %s", kind,
-                wanted);
-        return false;
-    }
     r->storage = (resattn_dtype)ra_read_u8(reader);
     if (!reader->failed && !ra_number_type_is_known(r->storage)) {
         ra_fail(RESATTN_BAD_FORMAT, "damaged: %s", resattn_last_error());
@@ -164,7 +184,7 @@ static bool read_state(restorer *r, ra_reader *reader)
 /* Where the values go: not yet any memory. NULL with the error recorded. */
 static float **find_place(restorer *r, const ra_tensor_head *head, int32_t state)
 {
-    bool averages = state == r->optimizer->kind->states;
+    bool averages = state == r->kind->states;
     int32_t index = ra_network_find(r->network, head->name);
     if (index < 0 || (!averages && !r->network->params[index]->trained))
         return ra_fail_null(RESATTN_SHAPE_MISMATCH,
@@ -215,7 +235,7 @@ static bool unpack(restorer *r, ra_chunk *c, const ra_param *param, float *value
 static bool read_values(restorer *r, ra_chunk *c)
 {
     bool moments = strcmp(c->type, RA_CHUNK_MOMENT) == 0;
-    int32_t states = r->optimizer->kind->states, state = states;
+    int32_t states = r->kind ? r->kind->states : 0, state = states;
     size_t most = RA_TENSOR_MOST_HEAD + 1, size = c->left < most ? (size_t)c->left : most;
     if (!ra_source_need(r->source, size, c->type))
         return false;
@@ -262,8 +282,8 @@ static bool nothing_is_missing(const restorer *r)
         ra_fail(RESATTN_NOT_FOUND, "the blob holds no state of a training: it is a network and no checkpoint");
         return false;
     }
-    int32_t states = r->optimizer->kind->states;
-    for (int32_t state = 0; state < states + (r->average != NULL); state++) {
+    int32_t states = r->kind->states, end = states + (r->wants_average && r->has_average);
+    for (int32_t state = r->wants_moments ? 0 : states; state < end; state++) {
         for (int32_t i = 0; i < r->network->param_count; i++) {
             const ra_param *param = r->network->params[i];
             if (values_of(r, state)[i] || (state < states && !param->trained))
@@ -282,145 +302,223 @@ static bool read_done(restorer *r, ra_reader *reader)
     return r->done;
 }
 
-typedef struct chunk_kind {
-    const char *type, *what;
-    bool (*read)(restorer *r, ra_reader *reader); /* NULL: passed over */
-} chunk_kind;
+/* A file that contradicts itself is damaged; one that contradicts what is to be restored is another one. */
+static bool refuse(const restorer *r, ra_chunk *c)
+{
+    if (r->loads)
+        ra_chunk_refuse(r->source, c);
+    else
+        ra_chunk_pass(r->source, c);
+    return false;
+}
 
-static const chunk_kind kinds[] = {
-    {"TREE", "", NULL},
-    {"NORM", "", NULL},
-    {"TENS", "", NULL},
-    {RA_CHUNK_STATE, "the state of the training", read_state},
-    {"DONE", "the end", read_done},
-};
-
-static bool read_whole(restorer *r, ra_chunk *c, const chunk_kind *kind)
+static bool read_whole(restorer *r, ra_chunk *c, const char *what, bool (*read)(restorer *r, ra_reader *reader))
 {
     ra_reader reader;
     bool intact;
-    if (!ra_chunk_whole(r->source, c, kind->what, &reader, &intact))
+    if (!ra_chunk_whole(r->source, c, what, &reader, &intact))
         return false;
-    if (intact && !kind->read(r, &reader)) {
-        ra_chunk_pass(r->source, c);
-        return false;
-    }
-    return ra_chunk_end(r->source, c);
+    return intact && !read(r, &reader) ? refuse(r, c) : ra_chunk_end(r->source, c);
 }
 
-static bool is_wanted(const restorer *r, const ra_chunk *c)
+/* Reads a chunk of the training, unless it is not wanted: `*known`. */
+static bool read_training(restorer *r, ra_chunk *c, bool *known)
 {
-    return strcmp(c->type, RA_CHUNK_MOMENT) == 0 || (r->average && strcmp(c->type, RA_CHUNK_AVERAGE) == 0);
+    bool state = strcmp(c->type, RA_CHUNK_STATE) == 0;
+    *known = state || (r->wants_moments && strcmp(c->type, RA_CHUNK_MOMENT) == 0) ||
+             (r->wants_average && strcmp(c->type, RA_CHUNK_AVERAGE) == 0);
+    if (state)
+        return read_whole(r, c, "the state of the training", read_state);
+    if (!*known)
+        return true;
+    return read_values(r, c) ? ra_chunk_end(r->source, c) : refuse(r, c);
+}
+
+static bool is_of_network(const char *type)
+{
+    return strcmp(type, "TREE") == 0 || strcmp(type, "NORM") == 0 || strcmp(type, "TENS") == 0;
 }
 
 static bool read_chunk(restorer *r)
 {
     ra_chunk c;
+    bool known;
     if (!ra_chunk_begin(r->source, &c))
         return false;
-    for (int32_t i = 0; i < RA_COUNT(kinds); i++)
-        if (strcmp(c.type, kinds[i].type) == 0)
-            return kinds[i].read ? read_whole(r, &c, &kinds[i]) : ra_chunk_end(r->source, &c);
-    if (is_wanted(r, &c)) {
-        if (read_values(r, &c))
-            return ra_chunk_end(r->source, &c);
-    } else if (c.type[0] & 0x20) {
+    if (strcmp(c.type, "DONE") == 0)
+        return read_whole(r, &c, "the end", read_done);
+    if (!read_training(r, &c, &known))
+        return false;
+    if (known)
+        return true;
+    if (c.type[0] & 0x20 || is_of_network(c.type))
         return ra_chunk_end(r->source, &c);
-    } else {
-        ra_fail(RESATTN_UNSUPPORTED, "chunk %s at byte %llu is unknown: made by a later version?", c.type,
-                (unsigned long long)c.at);
+    ra_fail(RESATTN_UNSUPPORTED, "chunk %s at byte %llu is unknown: made by a later version?", c.type,
+            (unsigned long long)c.at);
+    return refuse(r, &c);
+}
+
+static void copy_values(const restorer *r, int32_t state, float *to)
+{
+    for (int32_t i = 0; i < r->network->param_count; i++) {
+        const float *values = values_of(r, state)[i];
+        size_t count = values ? (size_t)r->network->params[i]->elements : 0;
+        if (count > 0)
+            memcpy(to, values, count * sizeof *to);
+        to += count;
     }
-    ra_chunk_pass(r->source, &c);
-    return false;
 }
 
 /* Nothing fails from here on. */
 static void take_over(const restorer *r)
 {
     resattn_optimizer *optimizer = r->optimizer;
-    const resattn_network *network = r->network;
-    int32_t states = optimizer->kind->states;
-    float *to = optimizer->states;
-    for (int32_t state = 0; state <= states; state++) {
-        if (state == states)
-            to = r->average ? r->average->values : NULL;
-        for (int32_t i = 0; to && i < network->param_count; i++) {
-            const ra_param *param = network->params[i];
-            if (state < states && !param->trained)
-                continue;
-            memcpy(to, values_of(r, state)[i], (size_t)param->elements * sizeof *to);
-            to += param->elements;
-        }
+    for (int32_t state = 0; optimizer && state < r->kind->states; state++)
+        copy_values(r, state, optimizer->states + state * optimizer->elements);
+    if (optimizer) {
+        memcpy(optimizer->values, r->settings, sizeof optimizer->values);
+        memcpy(optimizer->owns, r->owns, (size_t)r->network->param_count * sizeof *r->owns);
+        optimizer->norm = r->norm;
     }
-    memcpy(optimizer->values, r->settings, sizeof optimizer->values);
-    memcpy(optimizer->owns, r->owns, (size_t)network->param_count * sizeof *r->owns);
-    optimizer->norm = r->norm;
-    if (r->average)
+    if (r->average) {
+        copy_values(r, r->kind->states, r->average->values);
         r->average->decay = r->decay;
+    }
     r->network->storage = r->storage;
 }
 
-static bool begin(restorer *r)
-{
-    size_t count = (size_t)r->network->param_count;
-    r->owns = ra_alloc(r->context, count, sizeof *r->owns);
-    r->values =
-        r->owns ? ra_alloc(r->context, count, (size_t)(r->optimizer->kind->states + 1) * sizeof *r->values) : NULL;
-    r->unpacker = r->values ? ra_unpacker_new(r->context) : NULL;
-    return r->unpacker != NULL;
-}
-
+/* Of a load that failed, the network is gone by now. */
 static void end(restorer *r)
 {
-    int32_t places = r->values ? r->network->param_count * (r->optimizer->kind->states + 1) : 0;
-    for (int32_t i = 0; i < places; i++)
+    for (int32_t i = 0; r->values && i < r->places; i++)
         ra_free(r->context, r->values[i]);
     ra_unpacker_free(r->unpacker);
     ra_free(r->context, r->values);
     ra_free(r->context, r->owns);
-    ra_source_close(r->source);
 }
 
-static resattn_status restore(resattn_optimizer *optimizer, resattn_ema *average, ra_source *source)
+/* ---- restoring ---- */
+
+static bool restore_from(restorer *r, ra_source *source)
 {
-    resattn_network *network = optimizer->network;
-    if (!ra_network_read(network, "restoring from a checkpoint"))
-        return resattn_last_status();
-    restorer r = {
-        .context = network->context, .source = source, .network = network, .optimizer = optimizer, .average = average};
-    bool ok = begin(&r) && ra_header_read(source);
-    while (ok && !r.done)
-        ok = read_chunk(&r);
+    if (!ra_network_read(r->network, "restoring from a checkpoint"))
+        return false;
+    r->source = source;
+    uint32_t features;
+    bool ok = ra_header_read(source, &features);
+    while (ok && !r->done)
+        ok = read_chunk(r);
     ok = ok && ra_source_at_end(source);
     if (ok)
-        take_over(&r);
-    end(&r);
-    ra_network_unshare(network);
+        take_over(r);
+    end(r);
+    ra_network_unshare(r->network);
+    return ok;
+}
+
+static resattn_status restore(resattn_optimizer *optimizer, resattn_ema *average, const ra_input *input)
+{
+    if (!ra_checkpoint_check(optimizer, average, "restore"))
+        return resattn_last_status();
+    resattn_network *network = optimizer->network;
+    ra_source source;
+    restorer r = {.context = network->context,
+                  .network = network,
+                  .wants_moments = true,
+                  .wants_average = average != NULL,
+                  .optimizer = optimizer,
+                  .average = average};
+    bool ok = ra_source_open(&source, network->context, input, "restore") &&
+              ra_source_close(&source, restore_from(&r, &source));
     return ok ? RESATTN_OK : resattn_last_status();
 }
 
 resattn_status resattn_checkpoint_restore(resattn_optimizer *optimizer, resattn_ema *average, const char *path)
 {
-    if (!ra_checkpoint_check(optimizer, average, "restore"))
-        return resattn_last_status();
-    if (!path)
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "restore: the path is NULL");
-    int descriptor = ra_file_open(path);
-    if (descriptor < 0)
-        return ra_fail_within(path);
-    ra_source source = {.context = optimizer->network->context, .read = ra_file_read, .user = &descriptor};
-    resattn_status status = restore(optimizer, average, &source);
-    ra_file_close(descriptor);
-    return status == RESATTN_OK ? RESATTN_OK : ra_fail_within(path);
+    return restore(optimizer, average, &(ra_input){.form = "path", .path = path});
+}
+
+resattn_status resattn_checkpoint_restore_buffer(resattn_optimizer *optimizer, resattn_ema *average, const void *bytes,
+                                                 size_t size)
+{
+    return restore(optimizer, average, &(ra_input){.form = "buffer", .bytes = bytes, .size = size});
 }
 
 resattn_status resattn_checkpoint_restore_stream(resattn_optimizer *optimizer, resattn_ema *average,
                                                  resattn_read_fn read, void *user)
 {
-    if (!ra_checkpoint_check(optimizer, average, "restore"))
-        return resattn_last_status();
-    if (!read)
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "restore: the callback is NULL");
-    ra_source source = {.context = optimizer->network->context, .read = read, .user = user};
-    return restore(optimizer, average, &source);
+    return restore(optimizer, average, &(ra_input){.form = "callback", .read = read, .user = user});
+}
+
+/* ---- loading ---- */
+
+static bool load_chunk(void *user, ra_source *source, resattn_network *network, ra_chunk *chunk, bool *known)
+{
+    restorer *r = user;
+    r->source = source;
+    r->network = network;
+    return read_training(r, chunk, known);
+}
+
+static void free_made(restorer *r)
+{
+    resattn_optimizer_free(r->optimizer);
+    resattn_ema_free(r->average);
+}
+
+static bool finish_loading(void *user, resattn_network *network)
+{
+    restorer *r = user;
+    if (!nothing_is_missing(r)) {
+        if (resattn_last_status() == RESATTN_SHAPE_MISMATCH)
+            ra_fail(RESATTN_BAD_FORMAT, "damaged: %s", resattn_last_error());
+        return false;
+    }
+    bool averages = r->wants_average && r->has_average;
+    r->optimizer = r->wants_moments ? ra_optimizer_new(r->kind, network, r->settings[RA_RATE]) : NULL;
+    r->average = averages ? resattn_ema_new(network, r->decay) : NULL;
+    if ((r->wants_moments && !r->optimizer) || (averages && !r->average)) {
+        free_made(r);
+        return false;
+    }
+    take_over(r);
+    return true;
+}
+
+static resattn_status load(resattn_context *context, const ra_input *input, resattn_network **network,
+                           resattn_optimizer **optimizer, resattn_ema **average)
+{
+    restorer r = {
+        .context = context, .loads = true, .wants_moments = optimizer != NULL, .wants_average = average != NULL};
+    resattn_network *loaded = ra_blob_load(context, input, &(ra_more){load_chunk, finish_loading, &r});
+    end(&r);
+    if (network)
+        *network = loaded;
+    else
+        resattn_network_unref(loaded);
+    if (optimizer)
+        *optimizer = loaded ? r.optimizer : NULL;
+    if (average)
+        *average = loaded ? r.average : NULL;
+    return loaded ? RESATTN_OK : resattn_last_status();
+}
+
+resattn_status resattn_checkpoint_load(resattn_context *context, const char *path, resattn_network **network,
+                                       resattn_optimizer **optimizer, resattn_ema **average)
+{
+    return load(context, &(ra_input){.form = "path", .path = path}, network, optimizer, average);
+}
+
+resattn_status resattn_checkpoint_load_buffer(resattn_context *context, const void *bytes, size_t size,
+                                              resattn_network **network, resattn_optimizer **optimizer,
+                                              resattn_ema **average)
+{
+    return load(context, &(ra_input){.form = "buffer", .bytes = bytes, .size = size}, network, optimizer, average);
+}
+
+resattn_status resattn_checkpoint_load_stream(resattn_context *context, resattn_read_fn read, void *user,
+                                              resattn_network **network, resattn_optimizer **optimizer,
+                                              resattn_ema **average)
+{
+    return load(context, &(ra_input){.form = "callback", .read = read, .user = user}, network, optimizer, average);
 }

@@ -93,42 +93,36 @@ static bool write_training(ra_writer *w)
     return ok;
 }
 
-/* To a file, or where that is NULL to a callback. */
-static resattn_status save(const training *t, int32_t level, const char *path, resattn_write_fn write, void *user)
+static resattn_status save(resattn_optimizer *optimizer, const resattn_ema *average, int32_t level,
+                           const ra_target *target)
 {
-    resattn_network *network = t->optimizer->network;
-    if (!ra_level_is_known("checkpoint", level) || !ra_network_read(network, "saving a checkpoint"))
+    const training t = {optimizer, average};
+    if (!ra_checkpoint_check(optimizer, average, "checkpoint") ||
+        !ra_may_write("checkpoint", optimizer->network, level, target))
         return resattn_last_status();
-    ra_writer w = {.network = network,
+    ra_writer w = {.network = optimizer->network,
                    .level = level,
-                   .write = write,
-                   .user = user,
+                   .produce = ra_write_blob,
                    .exact = true,
                    .more = write_training,
-                   .more_user = t};
-    resattn_status status = path ? ra_write_file(&w, path) : ra_write_blob(&w);
-    ra_network_unshare(network);
-    return status;
+                   .more_user = &t};
+    return ra_write(&w, target, "saving a checkpoint");
 }
 
 resattn_status resattn_checkpoint_save(resattn_optimizer *optimizer, const resattn_ema *average, const char *path,
                                        int32_t level)
 {
-    const training t = {optimizer, average};
-    if (!ra_checkpoint_check(optimizer, average, "checkpoint"))
-        return resattn_last_status();
-    if (!path)
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "checkpoint: the path is NULL");
-    return save(&t, level, path, NULL, NULL);
+    return save(optimizer, average, level, &(ra_target){.form = "path", .path = path});
+}
+
+resattn_status resattn_checkpoint_save_buffer(resattn_optimizer *optimizer, const resattn_ema *average, int32_t level,
+                                              void **bytes, size_t *size)
+{
+    return save(optimizer, average, level, &(ra_target){.form = "buffer", .bytes = bytes, .size = size});
 }
 
 resattn_status resattn_checkpoint_save_stream(resattn_optimizer *optimizer, const resattn_ema *average, int32_t level,
                                               resattn_write_fn write, void *user)
 {
-    const training t = {optimizer, average};
-    if (!ra_checkpoint_check(optimizer, average, "checkpoint"))
-        return resattn_last_status();
-    if (!write)
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "checkpoint: the callback is NULL");
-    return save(&t, level, NULL, write, user);
+    return save(optimizer, average, level, &(ra_target){.form = "callback", .write = write, .user = user});
 }

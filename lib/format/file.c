@@ -26,8 +26,7 @@ enum { MOST_AT_ONCE = 1 << 30, TRIES = 100, SUFFIX = 6 };
 static resattn_status system_fail(int error, const char *what)
 {
     char reason[128];
-    if (strerror_r(error, reason, sizeof reason) != 0)
-        snprintf(reason, sizeof reason, "error %d", error);
+    ra_system_reason(error, reason, sizeof reason);
     return ra_fail(error == ENOENT ? RESATTN_NOT_FOUND : RESATTN_IO_ERROR, "cannot %s: %s", what, reason);
 }
 

@@ -28,10 +28,13 @@ enum {
     RA_CHUNK_TENSOR_FIXED = 4, /* element type, encoding, rank, 0 */
     RA_BLOB_PLANES = 1,        /* the encoding: planes of bytes, zlib */
     RA_BLOB_WHOLE_PATH = 1,    /* flag of a layer: its name is its whole path */
+    RA_BLOB_INSTANCE = 2,      /* flag of a layer: bytes of the host's own follow its attributes */
+    RA_BLOB_HAS_INSTANCES = 1, /* incompatible feature: there are such layers */
     RA_LAYER_LEAST_SIZE = 14   /* bytes of the smallest layer: kind of 3 letters, flags, no name, two counts */
 };
 
-#define RA_TENSOR_MAX_NAME (RA_MAX_NAME + 64) /* a path and what a parameter is called */
+#define RA_TENSOR_MAX_NAME   (RA_MAX_NAME + 64) /* a path and what a parameter is called */
+#define RA_BLOB_MAX_INSTANCE (1 << 24)          /* bytes of the host's own that a layer has */
 
 /* Memory of more than this for each byte that is there is only for values that have been unpacked once: trained weights
  * need a hundredth of it, and what a file that is refused can ask for is bounded by it. */
@@ -80,6 +83,8 @@ typedef struct ra_reader {
 uint32_t ra_read_u8(ra_reader *reader);
 uint32_t ra_read_u32(ra_reader *reader);
 uint64_t ra_read_u64(ra_reader *reader);
+/* `size` bytes that lie in the range; NULL after a failure. */
+const void *ra_read_bytes(ra_reader *reader, size_t size);
 float ra_read_f32(ra_reader *reader);
 double ra_read_f64(ra_reader *reader);
 /* A text that lies in the range: UTF-8 of at most `most` bytes, with its zero byte. NULL after a failure. */
@@ -91,9 +96,21 @@ bool ra_read_all(ra_reader *reader);
 
 /* ---- where a blob comes from (source.c) ---- */
 
+/* What a public function was given to read from: a file, a buffer or a callback. */
+typedef struct ra_input {
+    const char *form; /* "path", "buffer", "callback": which of these it is */
+    const char *path;
+    const void *bytes;
+    size_t size;
+    resattn_read_fn read;
+    void *user;
+} ra_input;
+
 /* Bytes of a buffer of the caller's, or those that `read` gives, read ahead as far as somebody needs them. */
 typedef struct ra_source {
     resattn_context *context;
+    const char *path; /* NULL: no file */
+    int descriptor;
     resattn_read_fn read; /* NULL: the caller's buffer */
     /* Goes on by up to `size` bytes without reading them: by how many. NULL: cannot. */
     uint64_t (*skip)(void *user, uint64_t size);
@@ -106,6 +123,11 @@ typedef struct ra_source {
     bool ended;        /* `read` has nothing more */
 } ra_source;
 
+/* False with the error recorded, which begins with `what` where an argument is NULL. The source must stay where it is.
+ */
+bool ra_source_open(ra_source *source, resattn_context *context, const ra_input *input, const char *what);
+/* Frees what it holds, and puts the file's name before the error where something failed; returns `ok`. */
+bool ra_source_close(ra_source *source, bool ok);
 /* Sees to it that `size` bytes are available at once. Memory grows only as bytes arrive. False with the error recorded;
  * what `what` was about to be read is named where the source ends before. */
 bool ra_source_need(ra_source *source, size_t size, const char *what);
@@ -119,7 +141,6 @@ bool ra_source_pass(ra_source *source, uint64_t size, const char *what);
 bool ra_source_pass_all(ra_source *source);
 /* Whether nothing is left: false with the error recorded otherwise. */
 bool ra_source_at_end(ra_source *source);
-void ra_source_close(ra_source *source);
 
 /* ---- files (file.c) ---- */
 
@@ -227,9 +248,10 @@ void ra_unpacker_free(ra_unpacker *unpacker);
 
 /* ---- the layer tree (tree.c) ---- */
 
-bool ra_tree_write(const resattn_network *network, ra_bytes *target);
-/* Builds the tree in `builder`; returns the root, or NULL with the error recorded. */
-resattn_layer *ra_tree_read(ra_reader *reader, resattn_builder *builder, int32_t *in_channels);
+/* `features`: the blob's incompatible features that the tree asks for. */
+bool ra_tree_write(const resattn_network *network, ra_bytes *target, uint32_t *features);
+/* Builds the tree in `builder`; returns the root, or NULL with the error recorded. `features` are the header's. */
+resattn_layer *ra_tree_read(ra_reader *reader, resattn_builder *builder, uint32_t features, int32_t *in_channels);
 /*
  * The least number of bytes that must follow a tree: its normalization, all its tensors, the end. Call after
  * ra_infer(). It bounds what a tree can make us allocate by bytes that are there. False with the error recorded.

@@ -28,50 +28,41 @@ static bool read_any(resattn_probe *probe, ra_source *source)
 static resattn_probe *probe_source(ra_source *source)
 {
     resattn_probe *probe = ra_alloc(source->context, 1, sizeof *probe);
-    if (probe) {
-        probe->context = resattn_context_ref(source->context);
-        probe->file = (ra_safetensors){.context = probe->context, .descriptor = -1};
-        bool ok = read_any(probe, source);
-        probe->bytes = source->position;
-        if (!ok) {
-            resattn_probe_free(probe);
-            probe = NULL;
-        }
-    }
-    ra_source_close(source);
+    if (!probe)
+        return NULL;
+    probe->context = resattn_context_ref(source->context);
+    probe->file = (ra_safetensors){.context = probe->context, .descriptor = -1};
+    bool ok = read_any(probe, source);
+    probe->bytes = source->position;
+    if (ok)
+        return probe;
+    resattn_probe_free(probe);
+    return NULL;
+}
+
+static resattn_probe *probe_input(resattn_context *context, const ra_input *input)
+{
+    ra_source source;
+    if (!ra_source_open(&source, context, input, "probe"))
+        return NULL;
+    resattn_probe *probe = probe_source(&source);
+    ra_source_close(&source, probe != NULL);
     return probe;
 }
 
 resattn_probe *resattn_probe_new(resattn_context *context, const char *path)
 {
-    if (!context || !path)
-        return ra_fail_null(RESATTN_INVALID_ARGUMENT, "probe: the %s is NULL", context ? "path" : "context");
-    int descriptor = ra_file_open(path);
-    resattn_probe *probe = NULL;
-    if (descriptor >= 0) {
-        ra_source source = {.context = context, .read = ra_file_read, .skip = ra_file_skip, .user = &descriptor};
-        probe = probe_source(&source);
-        ra_file_close(descriptor);
-    }
-    if (!probe)
-        ra_fail_within(path);
-    return probe;
+    return probe_input(context, &(ra_input){.form = "path", .path = path});
 }
 
 resattn_probe *resattn_probe_new_buffer(resattn_context *context, const void *bytes, size_t size)
 {
-    if (!context || !bytes)
-        return ra_fail_null(RESATTN_INVALID_ARGUMENT, "probe: the %s is NULL", context ? "buffer" : "context");
-    ra_source source = {.context = context, .data = bytes, .available = size};
-    return probe_source(&source);
+    return probe_input(context, &(ra_input){.form = "buffer", .bytes = bytes, .size = size});
 }
 
 resattn_probe *resattn_probe_new_stream(resattn_context *context, resattn_read_fn read, void *user)
 {
-    if (!context || !read)
-        return ra_fail_null(RESATTN_INVALID_ARGUMENT, "probe: the %s is NULL", context ? "callback" : "context");
-    ra_source source = {.context = context, .read = read, .user = user};
-    return probe_source(&source);
+    return probe_input(context, &(ra_input){.form = "callback", .read = read, .user = user});
 }
 
 void resattn_probe_free(resattn_probe *probe)

@@ -6,7 +6,7 @@
 #ifndef RA_SAFETENSORS_H
 #define RA_SAFETENSORS_H
 
-#include "format/format.h"
+#include "format/blob_write.h"
 #include "resattn/weights.h"
 
 /* Bytes of memory that the JSON library may need for a byte of a header, and for the first ones. A header as it should
@@ -29,7 +29,9 @@ typedef struct ra_safetensor {
 
 typedef struct ra_safetensors {
     resattn_context *context;
-    int descriptor;           /* -1: none */
+    const unsigned char *bytes; /* the whole file in memory, or NULL: */
+    int descriptor;             /* -1: none */
+    uint64_t size;            /* of all */
     uint64_t data, data_size; /* where the values begin in the file, how many bytes they have */
     void *json;               /* owns the names */
     ra_safetensor *tensors;   /* in the header's order */
@@ -41,9 +43,11 @@ typedef struct ra_safetensors {
  * Opens a file and reads its header. Every tensor's values then are bytes of the file, as many as its shape and dtype
  * need, and of no other tensor. False with the error recorded.
  */
-bool ra_safetensors_open(ra_safetensors *file, resattn_context *context, const char *path);
+bool ra_safetensors_open(ra_safetensors *file, resattn_context *context, const ra_input *input);
 /* The same for a file that a source gives, whose values are passed over. `file` has a context and no descriptor. */
 bool ra_safetensors_read(ra_safetensors *file, ra_source *source);
+/* As ra_file_read_at(), for any thread. */
+int ra_safetensors_read_at(const ra_safetensors *file, uint64_t offset, void *bytes, size_t size);
 void ra_safetensors_close(ra_safetensors *file);
 
 /* ---- lists of differences (weights_report.c) ---- */
@@ -58,10 +62,11 @@ resattn_status ra_report_fail(const resattn_weights_report *report);
 
 /* ---- what weights.c calls after it has looked at the arguments (safetensors_load.c, _save.c, or _none.c) ---- */
 
-/* With the network taken. `*report` is always set: NULL unless the file could be compared with the network. */
-resattn_status ra_safetensors_load(resattn_network *network, const char *path, const char *prefix, int32_t flags,
+/* With the network taken; from a file or a buffer. `*report` is always set: NULL unless the file could be compared with
+ * the network. */
+resattn_status ra_safetensors_load(resattn_network *network, const ra_input *input, const char *prefix, int32_t flags,
                                    resattn_weights_report **report);
-/* With the network shared. */
-resattn_status ra_safetensors_save(resattn_network *network, const char *path, resattn_dtype type);
+/* Errors of a file begin with its path. */
+resattn_status ra_safetensors_save(resattn_network *network, resattn_dtype type, const ra_target *target);
 
 #endif

@@ -120,18 +120,24 @@ static bool parse(ra_safetensors *file, const char *text, size_t size)
     return false;
 }
 
+int ra_safetensors_read_at(const ra_safetensors *file, uint64_t offset, void *bytes, size_t size)
+{
+    if (!file->bytes)
+        return ra_file_read_at(file->descriptor, offset, bytes, size);
+    memcpy(bytes, file->bytes + offset, size);
+    return 0;
+}
+
 static bool read_json(ra_safetensors *file)
 {
     unsigned char stored[LENGTH_SIZE];
-    uint64_t size;
-    if (!ra_file_size(file->descriptor, &size))
-        return false;
+    uint64_t size = file->size;
     if (size < LENGTH_SIZE) {
         ra_fail(RESATTN_BAD_FORMAT, "truncated: %llu bytes, expected at least %d", (unsigned long long)size,
                 LENGTH_SIZE);
         return false;
     }
-    int answer = ra_file_read_at(file->descriptor, 0, stored, LENGTH_SIZE);
+    int answer = ra_safetensors_read_at(file, 0, stored, LENGTH_SIZE);
     if (answer != 0)
         return ra_file_fail(answer), false;
     uint64_t length = ra_load_u64(stored);
@@ -148,7 +154,7 @@ static bool read_json(ra_safetensors *file)
     char *text = ra_alloc_raw(file->context, (size_t)length, 1);
     if (!text)
         return false;
-    answer = ra_file_read_at(file->descriptor, LENGTH_SIZE, text, (size_t)length);
+    answer = ra_safetensors_read_at(file, LENGTH_SIZE, text, (size_t)length);
     bool ok = answer == 0 ? parse(file, text, (size_t)length) : (ra_file_fail(answer), false);
     ra_free(file->context, text);
     return ok;
@@ -332,12 +338,12 @@ static bool list_tensors(ra_safetensors *file)
     return fine;
 }
 
-bool ra_safetensors_open(ra_safetensors *file, resattn_context *context, const char *path)
+bool ra_safetensors_open(ra_safetensors *file, resattn_context *context, const ra_input *input)
 {
-    *file = (ra_safetensors){.context = context, .descriptor = ra_file_open(path)};
-    if (file->descriptor < 0)
+    *file = (ra_safetensors){.context = context, .bytes = input->bytes, .descriptor = -1, .size = input->size};
+    if (input->path && (file->descriptor = ra_file_open(input->path)) < 0)
         return false;
-    if (read_json(file) && list_tensors(file))
+    if ((!input->path || ra_file_size(file->descriptor, &file->size)) && read_json(file) && list_tensors(file))
         return true;
     ra_safetensors_close(file);
     return false;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Loading weights from a safetensors file: all or nothing.
+ * Loading weights from a safetensors file, or the bytes of one: all or nothing.
  *
  * Names, shapes and types are compared before a value is read. After that only reading itself can fail, as files may
  * shrink and disks break at any time; so the values are first read into memory of their own, converted and in a
@@ -212,7 +212,7 @@ static void read_piece(void *job, int32_t index, int32_t lane)
     for (int64_t at = 0; at < p->count && atomic_load(&l->answer) == 0; at += READ) {
         int64_t count = p->count - at < READ ? p->count - at : READ, first = p->first + at;
         int none = 0;
-        int answer = ra_file_read_at(l->file.descriptor, begin + (uint64_t)first * size, buffer, (size_t)count * size);
+        int answer = ra_safetensors_read_at(&l->file, begin + (uint64_t)first * size, buffer, (size_t)count * size);
         if (answer != 0)
             atomic_compare_exchange_strong(&l->answer, &none, answer);
         else
@@ -252,14 +252,14 @@ static bool load(loader *l)
            read_values(l);
 }
 
-resattn_status ra_safetensors_load(resattn_network *network, const char *path, const char *prefix, int32_t flags,
+resattn_status ra_safetensors_load(resattn_network *network, const ra_input *input, const char *prefix, int32_t flags,
                                    resattn_weights_report **report)
 {
     resattn_context *context = network->context;
     loader l = {.network = network, .prefix = prefix, .flags = flags};
     atomic_init(&l.answer, 0);
     *report = NULL;
-    if (!ra_safetensors_open(&l.file, context, path))
+    if (!ra_safetensors_open(&l.file, context, input))
         return resattn_last_status();
     resattn_status status = load(&l) ? RESATTN_OK : resattn_last_status();
     if (status == RESATTN_OK || status == RESATTN_SHAPE_MISMATCH)

@@ -9,11 +9,11 @@ static resattn_status refuse(void)
     return ra_fail(RESATTN_UNSUPPORTED, "this build of the library has no JSON library, so no safetensors files");
 }
 
-resattn_status ra_safetensors_load(resattn_network *network, const char *path, const char *prefix, int32_t flags,
+resattn_status ra_safetensors_load(resattn_network *network, const ra_input *input, const char *prefix, int32_t flags,
                                    resattn_weights_report **report)
 {
     (void)network;
-    (void)path;
+    (void)input;
     (void)prefix;
     (void)flags;
     *report = NULL;
@@ -33,10 +33,10 @@ void ra_safetensors_close(ra_safetensors *file)
     (void)file;
 }
 
-resattn_status ra_safetensors_save(resattn_network *network, const char *path, resattn_dtype type)
+resattn_status ra_safetensors_save(resattn_network *network, resattn_dtype type, const ra_target *target)
 {
     (void)network;
-    (void)path;
     (void)type;
-    return refuse();
+    refuse();
+    return target->path ? ra_fail_within(target->path) : resattn_last_status();
 }

@@ -10,9 +10,9 @@
 enum { LENGTH_SIZE = 8, WRITE = 16 * RA_BLOCK /* elements that are written at a time */ };
 
 typedef struct writer {
+    ra_writer out; /* the first member: what writes it gives it back */
     resattn_network *network;
     int32_t type;
-    int *descriptor;
     ra_bytes header;
     unsigned char *buffer;
 } writer;
@@ -130,33 +130,36 @@ static bool write_values(writer *w, const ra_param *param)
         filled += (size_t)count * size;
         if (filled < WRITE * size && first + count < param->elements)
             continue;
-        if (ra_file_write(w->descriptor, w->buffer, filled) != RESATTN_OK)
+        if (!ra_write_out(&w->out, w->buffer, filled))
             return false;
         filled = 0;
     }
     return true;
 }
 
-static resattn_status write_file(void *user, int *descriptor)
+static resattn_status write_all(ra_writer *out)
 {
-    writer *w = user;
-    w->descriptor = descriptor;
-    if (ra_file_write(descriptor, w->header.data, w->header.size) != RESATTN_OK)
-        return resattn_last_status();
+    writer *w = (writer *)out;
+    bool ok = ra_write_out(out, w->header.data, w->header.size);
     for (int32_t s = 0; s < RA_COUNT(number_sizes); s++)
         for (int32_t i = 0; i < w->network->param_count; i++)
-            if (is_of_size(w, w->network->params[i], number_sizes[s]) && !write_values(w, w->network->params[i]))
-                return resattn_last_status();
-    return RESATTN_OK;
+            if (ok && is_of_size(w, w->network->params[i], number_sizes[s]))
+                ok = write_values(w, w->network->params[i]);
+    return ok ? RESATTN_OK : resattn_last_status();
 }
 
-resattn_status ra_safetensors_save(resattn_network *network, const char *path, resattn_dtype type)
+resattn_status ra_safetensors_save(resattn_network *network, resattn_dtype type, const ra_target *target)
 {
     resattn_context *context = network->context;
-    writer w = {.network = network, .type = (int32_t)type, .header = {.context = context}};
+    writer w = {.out = {.network = network, .produce = write_all},
+                .network = network,
+                .type = (int32_t)type,
+                .header = {.context = context}};
     w.buffer = ra_alloc_raw(context, WRITE, sizeof(float));
-    resattn_status status =
-        w.buffer && make_header(&w) ? ra_file_replace(context, path, write_file, &w) : resattn_last_status();
+    bool ready = w.buffer && make_header(&w);
+    if (!ready && target->path)
+        ra_fail_within(target->path);
+    resattn_status status = ready ? ra_write(&w.out, target, "saving weights") : resattn_last_status();
     ra_free(context, w.header.data);
     ra_free(context, w.buffer);
     return status;

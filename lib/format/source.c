@@ -9,6 +9,27 @@
 
 enum { FIRST_CAPACITY = 1 << 15 };
 
+bool ra_source_open(ra_source *source, resattn_context *context, const ra_input *input, const char *what)
+{
+    *source = (ra_source){.context = context,
+                          .path = input->path,
+                          .read = input->read,
+                          .user = input->user,
+                          .data = input->bytes,
+                          .available = input->size};
+    if (!context || (!input->path && !input->bytes && !input->read)) {
+        ra_fail(RESATTN_INVALID_ARGUMENT, "%s: the %s is NULL", what, context ? input->form : "context");
+        return false;
+    }
+    if (!input->path)
+        return true;
+    source->descriptor = ra_file_open(input->path);
+    source->read = ra_file_read;
+    source->skip = ra_file_skip;
+    source->user = &source->descriptor;
+    return source->descriptor >= 0 || (ra_fail_within(input->path), false);
+}
+
 /* Room for at least one more byte behind the available ones: moves them to the front, or doubles the memory. */
 static bool make_room(ra_source *source)
 {
@@ -130,8 +151,12 @@ bool ra_source_at_end(ra_source *source)
     return false;
 }
 
-void ra_source_close(ra_source *source)
+bool ra_source_close(ra_source *source, bool ok)
 {
     ra_free(source->context, source->memory);
-    source->memory = NULL;
+    if (source->path)
+        ra_file_close(source->descriptor);
+    if (source->path && !ok)
+        ra_fail_within(source->path);
+    return ok;
 }

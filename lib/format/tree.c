@@ -2,9 +2,9 @@
 /*
  * The layer tree as bytes, parents before children:
  *     tree:  input channels (4), layer
- *     layer: kind, flags (1), name or nothing, attributes (4), attribute ..., children (4), layer ...
- *     attribute: name, type (1), value (8)
- * Only attributes that differ from their defaults are written.
+ *     layer: kind, flags (1), name or nothing, attributes (4), attribute ..., bytes of the host's own where a flag says
+ * so, children (4), layer ... attribute: name, type (1), value (8) Only attributes that differ from their defaults are
+ * written.
  */
 #include <string.h>
 
@@ -53,20 +53,60 @@ static bool refuse_layer(const resattn_layer *layer, int32_t number)
     return true;
 }
 
-bool ra_tree_write(const resattn_network *network, ra_bytes *target)
+static int32_t write_instance(void *user, const void *bytes, size_t size)
+{
+    ra_bytes *target = user;
+    ra_bytes_put(target, bytes, size);
+    return target->failed;
+}
+
+/* The bytes of the host's own, if the layer has any. */
+static bool save_instance(const resattn_layer *layer, ra_bytes *bytes)
+{
+    bool saved = !layer->kind->save || layer->kind->save(layer, write_instance, bytes);
+    if (bytes->failed) /* whatever the callback made of that */
+        ra_fail(RESATTN_OUT_OF_MEMORY, "%s: out of memory for what a %s saves", ra_layer_label(layer),
+                layer->kind->name);
+    else if (!saved)
+        ra_fail_within(ra_layer_label(layer));
+    else if (bytes->size > RA_BLOB_MAX_INSTANCE)
+        ra_fail(RESATTN_TOO_LARGE, "%s: a %s saves %zu bytes, a blob takes at most %d", ra_layer_label(layer),
+                layer->kind->name, bytes->size, RA_BLOB_MAX_INSTANCE);
+    else
+        return true;
+    return false;
+}
+
+static void write_layer(const resattn_layer *layer, const ra_bytes *instance, ra_bytes *target)
+{
+    uint32_t flags = layer->absolute ? RA_BLOB_WHOLE_PATH : 0;
+    flags |= instance->size > 0 ? RA_BLOB_INSTANCE : 0;
+    ra_bytes_put_text(target, layer->kind->name);
+    ra_bytes_put_u8(target, flags);
+    ra_bytes_put_text(target, layer->name);
+    write_attributes(layer, target);
+    if (instance->size > 0) {
+        ra_bytes_put_u32(target, (uint32_t)instance->size);
+        ra_bytes_put(target, instance->data, instance->size);
+    }
+    ra_bytes_put_u32(target, (uint32_t)layer->child_count);
+}
+
+bool ra_tree_write(const resattn_network *network, ra_bytes *target, uint32_t *features)
 {
     ra_bytes_put_u32(target, (uint32_t)network->in_c);
     int32_t number = 0;
-    for (const resattn_layer *layer = network->root; layer; layer = ra_layer_next(network->root, layer), number++) {
-        if (refuse_layer(layer, number))
-            return false;
-        ra_bytes_put_text(target, layer->kind->name);
-        ra_bytes_put_u8(target, layer->absolute ? RA_BLOB_WHOLE_PATH : 0);
-        ra_bytes_put_text(target, layer->name);
-        write_attributes(layer, target);
-        ra_bytes_put_u32(target, (uint32_t)layer->child_count);
+    ra_bytes instance = {.context = network->context};
+    bool ok = true;
+    for (const resattn_layer *layer = network->root; ok && layer; layer = ra_layer_next(network->root, layer)) {
+        instance.size = 0;
+        ok = !refuse_layer(layer, number++) && save_instance(layer, &instance);
+        if (ok)
+            write_layer(layer, &instance, target);
+        *features |= instance.size > 0 ? RA_BLOB_HAS_INSTANCES : 0;
     }
-    return !target->failed;
+    ra_free(network->context, instance.data);
+    return ok && !target->failed;
 }
 
 /* ---- reading ---- */
@@ -74,6 +114,7 @@ bool ra_tree_write(const resattn_network *network, ra_bytes *target)
 typedef struct parser {
     ra_reader *reader;
     resattn_builder *builder;
+    uint32_t features;
     int32_t layers;
 } parser;
 
@@ -116,6 +157,51 @@ static bool read_attributes(parser *p, resattn_layer *layer)
     return !p->reader->failed;
 }
 
+/* Whether the flags are those of a layer of this kind. */
+static bool check_flags(const parser *p, const ra_layer_kind *kind, uint32_t flags, bool has_name)
+{
+    bool has_instance = flags & RA_BLOB_INSTANCE;
+    if (flags > RA_BLOB_WHOLE_PATH + RA_BLOB_INSTANCE || ((flags & RA_BLOB_WHOLE_PATH) && !has_name) ||
+        (has_instance && !kind->load)) {
+        ra_fail(RESATTN_BAD_FORMAT, "damaged: a %s has flags %u", kind->name, (unsigned)flags);
+        return false;
+    }
+    if (has_instance && !(p->features & RA_BLOB_HAS_INSTANCES)) {
+        ra_fail(RESATTN_BAD_FORMAT, "damaged: a %s has bytes of its own, which the header denies", kind->name);
+        return false;
+    }
+    return true;
+}
+
+/* The bytes of the host's own, none where the flags say so. */
+static bool read_instance(parser *p, resattn_layer *layer, uint32_t flags)
+{
+    uint32_t size = flags & RA_BLOB_INSTANCE ? ra_read_u32(p->reader) : 0;
+    if (size == 0 && (flags & RA_BLOB_INSTANCE)) {
+        ra_fail(RESATTN_BAD_FORMAT, "damaged: %s has an instance of 0 bytes", ra_layer_label(layer));
+        return false;
+    }
+    if (size > RA_BLOB_MAX_INSTANCE) {
+        ra_fail(RESATTN_TOO_LARGE, "%s: a %s of %u bytes, expected at most %d", ra_layer_label(layer),
+                layer->kind->name, (unsigned)size, RA_BLOB_MAX_INSTANCE);
+        return false;
+    }
+    const void *bytes = ra_read_bytes(p->reader, size);
+    if (p->reader->failed)
+        return false;
+    if (!layer->kind->load || layer->kind->load(layer, bytes, size))
+        return true;
+    ra_fail_within(ra_layer_label(layer));
+    return false;
+}
+
+static void *refuse_kind(const char *name, const char *kind)
+{
+    bool is_custom = strncmp(kind, "x-", 2) == 0;
+    return ra_fail_null(RESATTN_UNSUPPORTED, "%s%slayer kind '%.80s' is unknown%s", name, *name ? ": " : "", kind,
+                        is_custom ? ": it is a host program's own, which must define it first" : "");
+}
+
 /* One layer without its children; their number goes to `children`. */
 static resattn_layer *read_layer(parser *p, int32_t *children)
 {
@@ -124,16 +210,16 @@ static resattn_layer *read_layer(parser *p, int32_t *children)
     const char *name = ra_read_text_within(p->reader, p->builder->context, RESATTN_LIMIT_NAME);
     if (p->reader->failed)
         return NULL;
-    const ra_layer_kind *kind = ra_layer_kind_find(kind_name);
+    const ra_layer_kind *kind = ra_layer_kind_find(p->builder->context, kind_name);
     if (!kind)
-        return ra_fail_null(RESATTN_UNSUPPORTED, "%s%slayer kind '%.80s' is unknown", name, *name ? ": " : "",
-                            kind_name);
-    if (flags > RA_BLOB_WHOLE_PATH || (flags == RA_BLOB_WHOLE_PATH && !*name))
-        return ra_fail_null(RESATTN_BAD_FORMAT, "damaged: a %s has flags %u", kind->name, (unsigned)flags);
-    if (!ra_limit_fits(p->builder->context, RESATTN_LIMIT_LAYERS, (uint64_t)++p->layers, "the tree"))
+        return refuse_kind(name, kind_name);
+    if (!check_flags(p, kind, flags, *name) ||
+        !ra_limit_fits(p->builder->context, RESATTN_LIMIT_LAYERS, (uint64_t)++p->layers, "the tree"))
         return NULL;
-    resattn_layer *layer = ra_layer_new(p->builder, kind, flags || !*name ? NULL : name);
-    if (!layer || (flags && resattn_layer_set_path(layer, name) != RESATTN_OK) || !read_attributes(p, layer))
+    bool is_path = flags & RA_BLOB_WHOLE_PATH;
+    resattn_layer *layer = ra_layer_new(p->builder, kind, is_path || !*name ? NULL : name);
+    if (!layer || (is_path && resattn_layer_set_path(layer, name) != RESATTN_OK) || !read_attributes(p, layer) ||
+        !read_instance(p, layer, flags))
         return NULL;
     uint32_t count = ra_read_u32(p->reader);
     if (p->reader->failed)
@@ -164,9 +250,9 @@ static resattn_layer *read_layers(parser *p)
     return stack[0];
 }
 
-resattn_layer *ra_tree_read(ra_reader *reader, resattn_builder *builder, int32_t *in_channels)
+resattn_layer *ra_tree_read(ra_reader *reader, resattn_builder *builder, uint32_t features, int32_t *in_channels)
 {
-    parser p = {reader, builder, 0};
+    parser p = {.reader = reader, .builder = builder, .features = features};
     uint32_t channels = ra_read_u32(reader);
     if (reader->failed)
         return NULL;

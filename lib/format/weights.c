@@ -4,37 +4,60 @@
  */
 #include "format/safetensors.h"
 
-resattn_status resattn_network_load_weights(resattn_network *network, const char *path, const char *prefix,
-                                            int32_t flags, resattn_weights_report **report)
+static resattn_status load(resattn_network *network, const ra_input *input, const char *prefix, int32_t flags,
+                           resattn_weights_report **report)
 {
     const int32_t known = RESATTN_WEIGHTS_LENIENT | RESATTN_WEIGHTS_NEW_HEAD;
     if (report)
         *report = NULL;
-    if (!network || !path)
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "load weights: the %s is NULL", network ? "path" : "network");
+    if (!network || (!input->path && !input->bytes))
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "load weights: the %s is NULL", network ? input->form : "network");
     if (flags & ~known)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "load weights: flags is %d, expected 0 to %d", (int)flags, (int)known);
     if (!ra_network_take(network, "loading weights"))
         return resattn_last_status();
     resattn_weights_report *list;
-    resattn_status status = ra_safetensors_load(network, path, prefix ? prefix : "", flags, &list);
+    resattn_status status = ra_safetensors_load(network, input, prefix ? prefix : "", flags, &list);
     ra_network_give(network);
     if (report)
         *report = list;
     else
         resattn_weights_report_free(list);
-    return status == RESATTN_OK ? RESATTN_OK : ra_fail_within(path);
+    return status == RESATTN_OK || !input->path ? status : ra_fail_within(input->path);
+}
+
+resattn_status resattn_network_load_weights(resattn_network *network, const char *path, const char *prefix,
+                                            int32_t flags, resattn_weights_report **report)
+{
+    return load(network, &(ra_input){.form = "path", .path = path}, prefix, flags, report);
+}
+
+resattn_status resattn_network_load_weights_buffer(resattn_network *network, const void *bytes, size_t size,
+                                                   const char *prefix, int32_t flags, resattn_weights_report **report)
+{
+    return load(network, &(ra_input){.form = "buffer", .bytes = bytes, .size = size}, prefix, flags, report);
+}
+
+static resattn_status save(resattn_network *network, resattn_dtype type, const ra_target *target)
+{
+    if (!ra_may_write("save weights", network, 0, target))
+        return resattn_last_status();
+    return ra_number_type_is_known(type) ? ra_safetensors_save(network, type, target) : ra_fail_within("save weights");
 }
 
 resattn_status resattn_network_save_weights(resattn_network *network, const char *path, resattn_dtype type)
 {
-    if (!network || !path)
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "save weights: the %s is NULL", network ? "path" : "network");
-    if (!ra_number_type_is_known(type))
-        return ra_fail_within("save weights");
-    if (!ra_network_read(network, "saving weights"))
-        return resattn_last_status();
-    resattn_status status = ra_safetensors_save(network, path, type);
-    ra_network_unshare(network);
-    return status == RESATTN_OK ? RESATTN_OK : ra_fail_within(path);
+    return save(network, type, &(ra_target){.form = "path", .path = path});
+}
+
+resattn_status resattn_network_save_weights_buffer(resattn_network *network, resattn_dtype type, void **bytes,
+                                                   size_t *size)
+{
+    return save(network, type, &(ra_target){.form = "buffer", .bytes = bytes, .size = size});
+}
+
+resattn_status resattn_network_save_weights_stream(resattn_network *network, resattn_dtype type, resattn_write_fn write,
+                                                   void *user)
+{
+    return save(network, type, &(ra_target){.form = "callback", .write = write, .user = user});
 }

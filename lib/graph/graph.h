@@ -188,8 +188,9 @@ typedef struct ra_execution {
 
 /* Whether a batch of n can be run: false with the error recorded. */
 bool ra_program_check(const ra_program *program, int32_t n);
-void ra_program_forward(const ra_execution *execution);
-/* The gradients of the kept values must be in place. */
-void ra_program_backward(const ra_execution *execution);
+/* Both end with the error of a callback of the host's that fails, recorded. The gradients of the kept values must be in place
+ * for backward. */
+resattn_status ra_program_forward(const ra_execution *execution);
+resattn_status ra_program_backward(const ra_execution *execution);
 
 #endif

@@ -253,22 +253,33 @@ static bool plan_gradients(planner *plan)
 
 /* ---- saved pieces and scratch ---- */
 
+/* What an operation's memory callback answered: it has recorded the error itself, or else it is this. */
+static bool refuse_memory(const ra_op *op, uint32_t failures, const char *what)
+{
+    if (ra_failures() != failures)
+        ra_fail_within(ra_layer_label(op->layer));
+    else
+        ra_fail(RESATTN_TOO_LARGE, "%s: %s", ra_layer_label(op->layer), what);
+    return false;
+}
+
 static bool plan_saved(planner *plan, int32_t workers)
 {
     ra_program *program = plan->program;
     for (int32_t i = 0; i < program->node_count; i++) {
         ra_node *node = &program->nodes[i];
         const ra_op_kind *kind = node->op.kind;
+        uint32_t failures = ra_failures();
         size_t bytes = 0;
         if (program->training && kind->saved) {
             if (!kind->saved(&node->op, plan->batch, &bytes))
-                return ra_fail(RESATTN_TOO_LARGE, "%s: what backward needs does not fit in memory", ra_layer_label(node->op.layer)), false;
+                return refuse_memory(&node->op, failures, "what backward needs does not fit in memory");
             if (bytes && (node->saved = new_storage(program, bytes, i, node->last)) < 0)
                 return false;
         }
         bytes = 0;
         if (kind->work && !kind->work(&node->op, plan->batch, workers, program->training, &bytes))
-            return ra_fail(RESATTN_TOO_LARGE, "%s: its work memory does not fit a size", ra_layer_label(node->op.layer)), false;
+            return refuse_memory(&node->op, failures, "its work memory does not fit a size");
         if (program->work_bytes < bytes)
             program->work_bytes = bytes;
     }

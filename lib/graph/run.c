@@ -7,7 +7,7 @@
 /* Random numbers of one node in one step. */
 static uint64_t node_key(uint64_t key, int32_t index) { return ra_random_bits(key, (uint64_t)index); }
 
-static ra_run prepare(const ra_execution *execution, int32_t index)
+static ra_run prepare(const ra_execution *execution, int32_t index, resattn_status *status)
 {
     const ra_program *program = execution->program;
     const ra_node *node = &program->nodes[index];
@@ -15,6 +15,7 @@ static ra_run prepare(const ra_execution *execution, int32_t index)
                     .n = execution->n,
                     .workers = ra_workers(program->context),
                     .training = program->training,
+                    .status = status,
                     .in = node->in,
                     .out = node->out,
                     .out_row = program->values[node->output].row,
@@ -41,20 +42,22 @@ bool ra_program_check(const ra_program *program, int32_t n)
     return true;
 }
 
-void ra_program_forward(const ra_execution *execution)
+resattn_status ra_program_forward(const ra_execution *execution)
 {
     ra_program *program = execution->program;
-    for (int32_t i = 0; i < program->node_count; i++) {
+    resattn_status status = RESATTN_OK;
+    for (int32_t i = 0; i < program->node_count && status == RESATTN_OK; i++) {
         ra_node *node = &program->nodes[i];
         for (int32_t k = 0; k < node->op.input_count; k++)
             if (node->inputs[k] == 0)
                 node->in[k] = execution->input;
-        ra_run run = prepare(execution, i);
+        ra_run run = prepare(execution, i, &status);
         int64_t begin = execution->seconds ? ra_nanoseconds() : 0;
         node->op.kind->forward(&node->op, &run);
         if (execution->seconds)
             execution->seconds[i] += 1e-9 * (double)(ra_nanoseconds() - begin);
     }
+    return status;
 }
 
 /* Where forward left the values. */
@@ -67,23 +70,25 @@ static void find_values(const ra_execution *execution)
 }
 
 /* Batch norms have statistics that must not change once more; what else there is in forward leaves the same bits. */
-static void make_again(const ra_node *node, const ra_run *run)
+static void make_again(const ra_node *node, ra_run *run)
 {
+    run->again = true;
     (node->op.kind->recompute ? node->op.kind->recompute : node->op.kind->forward)(&node->op, run);
 }
 
-void ra_program_backward(const ra_execution *execution)
+resattn_status ra_program_backward(const ra_execution *execution)
 {
     ra_program *program = execution->program;
+    resattn_status status = RESATTN_OK;
     find_values(execution);
-    for (int32_t s = 0; s < program->step_count; s++) {
+    for (int32_t s = 0; s < program->step_count && status == RESATTN_OK; s++) {
         const ra_step *step = &program->steps[s];
         const ra_node *node = &program->nodes[step->node];
         for (int32_t k = 0; k < node->op.input_count; k++)
             node->backward_in[k] = program->values[node->inputs[k]].now;
         if (step->again)
             program->values[node->output].now = step->out;
-        ra_run run = prepare(execution, step->node);
+        ra_run run = prepare(execution, step->node, &status);
         run.in = node->backward_in;
         run.out = program->values[node->output].now;
         if (step->again)
@@ -91,4 +96,5 @@ void ra_program_backward(const ra_execution *execution)
         else
             node->op.kind->backward(&node->op, &run);
     }
+    return status;
 }

@@ -52,8 +52,8 @@ static void find_wanted_gradients(ra_program *program)
     }
 }
 
-/* Marks the nodes with a gradient to pass on, with a time that is set later. */
-static void find_backward_nodes(scheduler *s)
+/* Marks the nodes with a gradient to pass on, with a time that is set later. False with the error recorded. */
+static bool find_backward_nodes(scheduler *s)
 {
     ra_program *program = s->program;
     bool *used = s->needed; /* for now: nodes that an output depends on */
@@ -67,7 +67,13 @@ static void find_backward_nodes(scheduler *s)
         node->backward = used[i] && output->wants_gradient ? 0 : -1;
         node->last = i;
         used[i] = false;
+        if (node->backward == 0 && !node->op.kind->backward) {
+            ra_fail(RESATTN_UNSUPPORTED, "%s: a %s has no backward pass, so nothing in it or before it can be trained",
+                    ra_layer_label(node->op.layer), node->op.kind->name);
+            return false;
+        }
     }
+    return true;
 }
 
 /* ---- steps ---- */
@@ -172,7 +178,7 @@ bool ra_schedule(ra_program *program, const bool *dropped, int32_t *last_read)
         for (int32_t v = 0; v < program->value_count; v++)
             s.place[v] = dropped[v] ? DROPPED : KEPT;
         find_wanted_gradients(program);
-        find_backward_nodes(&s);
+        done = find_backward_nodes(&s);
     }
     for (int32_t i = program->node_count - 1; done && i >= 0; i--)
         done = program->nodes[i].backward < 0 || schedule_node(&s, i);

@@ -184,6 +184,19 @@ resattn_status resattn_attention_set_mask(resattn_attention *attention, resattn_
     return set_branch(attention, mask, "mask", attention ? &attention->has_mask : NULL);
 }
 
+/* A module of a blob has both, and does not remember that they were set. */
+resattn_layer *resattn_attention_trunk(const resattn_attention *attention)
+{
+    bool has = attention && (attention->has_trunk || attention->layer.child_count == 2);
+    return has ? attention->layer.children[0] : NULL;
+}
+
+resattn_layer *resattn_attention_mask(const resattn_attention *attention)
+{
+    int32_t count = attention ? attention->layer.child_count : 0;
+    return count == 2 || (count == 1 && attention->has_mask) ? attention->layer.children[count - 1] : NULL;
+}
+
 resattn_status resattn_attention_set_learning(resattn_attention *attention, resattn_learning learning)
 {
     return resattn_layer_set_int(resattn_attention_layer(attention), attributes[LEARNING].name, learning);

@@ -24,7 +24,7 @@ static resattn_status check_range(const resattn_layer *layer, const ra_attribute
 {
     bool is_int = attribute->type == RESATTN_ATTRIBUTE_INT;
     double number = is_int ? (double)value.i : value.r;
-    if (number >= attribute->smallest && number <= attribute->largest)
+    if (ra_within(number, attribute->smallest, attribute->largest))
         return RESATTN_OK;
     if (is_int)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "%s: %s is %lld, expected %.0f to %.0f", ra_layer_label(layer),
@@ -159,6 +159,12 @@ resattn_attribute_type resattn_layer_attribute_type(const resattn_layer *layer, 
 {
     const ra_attribute *attribute = attribute_at(layer, index);
     return attribute ? attribute->type : RESATTN_ATTRIBUTE_NONE;
+}
+
+int32_t resattn_layer_attribute_is_mutable(const resattn_layer *layer, int32_t index)
+{
+    const ra_attribute *attribute = attribute_at(layer, index);
+    return attribute && attribute->flags & RA_ATTRIBUTE_MUTABLE;
 }
 
 resattn_status resattn_layer_attribute_range(const resattn_layer *layer, int32_t index, double *smallest,

@@ -31,6 +31,11 @@ void resattn_builder_free(resattn_builder *builder)
     resattn_context_unref(context);
 }
 
+resattn_context *resattn_builder_context(const resattn_builder *builder)
+{
+    return builder ? builder->context : NULL;
+}
+
 resattn_status resattn_builder_status(const resattn_builder *builder)
 {
     return builder ? builder->status : RESATTN_INVALID_ARGUMENT;
@@ -54,9 +59,9 @@ resattn_status resattn_builder_fail(resattn_builder *builder, resattn_status sta
 {
     if (!builder || !message)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "builder fail: the %s is NULL", builder ? "message" : "builder");
-    if (status >= RESATTN_OK || status < RESATTN_INTERNAL)
+    if (status >= RESATTN_OK || status < RESATTN_HOST_ERROR)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "builder fail: the status is %d, expected %d to -1", (int)status,
-                       RESATTN_INTERNAL);
+                       RESATTN_HOST_ERROR);
     ra_fail(status, "%s", message);
     ra_builder_remember(builder);
     return ra_fail(builder->status, "%s", builder->error);

@@ -32,10 +32,10 @@ static const ra_layer_kind *const kinds[] = {
     &ra_kind_scale,
 };
 
-const ra_layer_kind *ra_layer_kind_find(const char *name)
+const ra_layer_kind *ra_layer_kind_find(resattn_context *context, const char *name)
 {
     for (int32_t i = 0; i < RA_COUNT(kinds); i++)
         if (!strcmp(kinds[i]->name, name))
             return kinds[i];
-    return NULL;
+    return ra_custom_find(context, name);
 }

@@ -10,12 +10,15 @@
 void ra_layer_free(resattn_layer *layer)
 {
     resattn_context *context = layer->context;
+    if (layer->kind->end)
+        layer->kind->end(layer);
     for (int32_t i = 0; i < layer->param_count; i++)
         ra_free(context, layer->params[i].name);
     ra_free(context, layer->name);
     ra_free(context, layer->path);
     ra_free(context, layer->mask_name);
     ra_free(context, layer->trunk_name);
+    ra_free(context, layer->params);
     ra_free(context, layer->children);
     ra_free(context, layer);
 }
@@ -69,8 +72,15 @@ bool ra_infer(resattn_layer *layer, int32_t in_c)
 bool ra_declare(resattn_layer *layer, const char *suffix, bool trained, ra_init init, int64_t fan_in, int32_t rank,
                 const int64_t *shape)
 {
+    if (layer->param_count == RA_MAX_PARAMS) {
+        ra_fail(RESATTN_TOO_LARGE, "%s is parameter %d, expected at most %d", suffix, RA_MAX_PARAMS + 1, RA_MAX_PARAMS);
+        return false;
+    }
+    if (!layer->params && !(layer->params = ra_alloc(layer->context, RA_MAX_PARAMS, sizeof *layer->params)))
+        return false;
     ra_param *param = &layer->params[layer->param_count];
-    *param = (ra_param){.suffix = suffix, .rank = rank, .elements = 1, .trained = trained, .init = init, .fan_in = fan_in};
+    *param = (ra_param){.rank = rank, .elements = 1, .trained = trained, .init = init, .fan_in = fan_in};
+    snprintf(param->suffix, sizeof param->suffix, "%s", suffix);
     for (int32_t i = 0; i < rank; i++) {
         param->shape[i] = shape[i];
         if (!ra_mul_i64(param->elements, shape[i], &param->elements) ||
@@ -98,4 +108,16 @@ int32_t resattn_layer_child_count(const resattn_layer *layer) { return layer ? l
 resattn_layer *resattn_layer_child(const resattn_layer *layer, int32_t index)
 {
     return layer && index >= 0 && index < layer->child_count ? layer->children[index] : NULL;
+}
+
+resattn_layer *resattn_layer_parent(const resattn_layer *layer) { return layer ? layer->parent : NULL; }
+
+int32_t resattn_layer_parameter_count(const resattn_layer *layer)
+{
+    return layer && layer->path ? layer->param_count : 0;
+}
+
+int32_t resattn_layer_parameter(const resattn_layer *layer, int32_t index)
+{
+    return index >= 0 && index < resattn_layer_parameter_count(layer) ? layer->params[index].index : -1;
 }

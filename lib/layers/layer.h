@@ -10,10 +10,12 @@
 
 #include "core/core.h"
 #include "kernels/conv_forms.h"
+#include "resattn/blob.h"
 #include "resattn/layer.h"
 #include "tensor/tensor.h"
 
-#define RA_MAX_PARAMS 4
+#define RA_MAX_PARAMS 8
+#define RA_MAX_SUFFIX 31        /* bytes of what a parameter or an attribute is called */
 #define RA_MAX_ATTRIBUTES 24
 #define RA_MAX_DIM (1 << 24)    /* largest channels, height, width, kernel */
 
@@ -53,8 +55,9 @@ typedef enum ra_init {
 } ra_init;
 
 typedef struct ra_param {
-    const char *suffix; /* "weight" */
-    char *name;         /* path + "." + suffix */
+    char suffix[RA_MAX_SUFFIX + 1]; /* "weight" */
+    char *name;                     /* path + "." + suffix */
+    int32_t index;                  /* among the network's */
     int32_t rank;
     int64_t shape[RA_MAX_RANK]; /* logical; in memory channels-last without gaps */
     int64_t elements;
@@ -85,8 +88,10 @@ struct resattn_layer {
     int32_t child_count, child_capacity;
     int32_t in_c, out_c; /* set by the network */
     int32_t param_count;
-    ra_param params[RA_MAX_PARAMS];
+    ra_param *params; /* RA_MAX_PARAMS of them, NULL before the first was declared */
     char *mask_name, *trunk_name; /* attention modules in a network */
+    void *instance;               /* of a kind of the host's own */
+    bool declaring;               /* the host may declare parameters now */
 };
 
 struct resattn_attention {
@@ -124,6 +129,13 @@ struct ra_layer_kind {
     int32_t (*lower)(ra_lowering *lowering, const resattn_layer *layer, int32_t input, const ra_shape *target);
     /* Multiply-adds for one image, NULL for none. */
     int64_t (*multiply_adds)(const resattn_layer *layer, ra_shape in, ra_shape out);
+    /*
+     * What a layer is beside its attributes, as bytes: for kinds of the host's own, NULL for all others. Loading a layer without such
+     * bytes is loading 0 of them. False with the error recorded (without the path). `end` frees it with the layer.
+     */
+    bool (*save)(const resattn_layer *layer, resattn_write_fn write, void *write_user);
+    bool (*load)(resattn_layer *layer, const void *bytes, size_t size);
+    void (*end)(resattn_layer *layer);
 };
 
 /* Makes a layer of a kind with default attributes, owned by the builder; NULL after an error (which the builder then has). */
@@ -139,8 +151,10 @@ resattn_status ra_layer_adopt(resattn_layer *container, resattn_layer *child);
 void ra_layer_free(resattn_layer *layer);
 /* The layer after `layer` in the tree under `root`, parents before children; NULL at the end. */
 resattn_layer *ra_layer_next(const resattn_layer *root, const resattn_layer *layer);
-/* By kind name, NULL if unknown: for blobs. */
-const ra_layer_kind *ra_layer_kind_find(const char *name);
+/* By kind name, NULL if unknown (no error recorded): for blobs. Kinds of the host's own are those of the context. */
+const ra_layer_kind *ra_layer_kind_find(resattn_context *context, const char *name);
+/* For that (custom.c). A kind that was found changes no more. */
+const ra_layer_kind *ra_custom_find(resattn_context *context, const char *name);
 /* Index of an attribute of the kind by name, -1 if it has none. */
 int32_t ra_attribute_find(const ra_layer_kind *kind, const char *name);
 /* Sets by index, with range check; the message names the layer. */
@@ -150,9 +164,13 @@ static inline int32_t ra_int(const resattn_layer *layer, int32_t index)
 {
     return (int32_t)layer->attributes[index].i;
 }
+/* Floats of a cache line's multiple, enough for so many. */
+static inline size_t ra_whole_lines(size_t floats) { return (floats + 15) & ~(size_t)15; }
+
 static inline double ra_real(const resattn_layer *layer, int32_t index) { return layer->attributes[index].r; }
 
-/* For infer: the next parameter of the layer; its values do not exist yet. False with the error recorded (TOO_LARGE). */
+/* For infer: the next parameter of the layer; its values do not exist yet. False with the error recorded (TOO_LARGE,
+ * OUT_OF_MEMORY). */
 bool ra_declare(resattn_layer *layer, const char *suffix, bool trained, ra_init init, int64_t fan_in, int32_t rank,
                 const int64_t *shape);
 /* Infers a layer with in_c input channels; errors carry its path. */
@@ -184,6 +202,8 @@ typedef struct ra_run {
     int32_t n;
     int32_t workers;
     bool training;          /* a training session: forward must leave `saved` for backward */
+    bool again;             /* forward is to give the same bits once more and to change no statistic */
+    resattn_status *status; /* set to an error, recorded with the path, where a callback of the host's fails: the run ends */
     const float *const *in; /* backward: only those that `reads` names are valid */
     float *out;             /* backward: valid only if `reads` has RA_READS_OUTPUT */
     int64_t out_row;        /* floats between pixels of out: its channels, or with RA_CAN_STRIDE more */
@@ -217,7 +237,8 @@ enum {
     RA_IS_SUM = 2048,
     RA_IS_GATE = 4096,      /* trunk * (ra_op.plus + mask) */
     RA_IS_CONCAT = 8192,
-    RA_CAN_FINISH = 16384   /* a convolution that may take all of these over, see ra_op.addend */
+    RA_CAN_FINISH = 16384,  /* a convolution that may take all of these over, see ra_op.addend */
+    RA_IS_CUSTOM = 32768    /* the host's own: in inference its weights are all its parameters, see ra_op.weight */
 };
 
 struct ra_op_kind {
@@ -225,9 +246,10 @@ struct ra_op_kind {
     int32_t flags;
     /* Sets op->out_shape from op->in_shape; fails for sizes that the layer cannot take (without the path). */
     bool (*shape)(ra_op *op);
-    /* Bytes kept from forward to backward, for a batch of n. NULL: none. False if too large. */
+    /* Bytes kept from forward to backward, for a batch of n. NULL: none. False if too large, or with the error recorded. */
     bool (*saved)(const ra_op *op, int32_t n, size_t *bytes);
-    /* Bytes of scratch, the most that forward or (if training) backward needs with up to n images. NULL: none. */
+    /* Bytes of scratch, the most that forward or (if training) backward needs with up to n images. NULL: none. False as
+     * above. */
     bool (*work)(const ra_op *op, int32_t n, int32_t workers, bool training, size_t *bytes);
     /* Checks that can only be made for a given run, such as too few values for statistics; before anything ran. NULL: none. */
     bool (*check)(const ra_op *op, int32_t n, bool training);
@@ -252,7 +274,7 @@ struct ra_op {
     /*
      * Inference: constants of the session's snapshot, with the following batch norm folded in where there is one. NULL in training:
      * then the layer's parameters are read. Convolution and linear: filter and bias (may be NULL). Batch norm: weight is the
-     * scale, bias the shift, y = x * weight + bias.
+     * scale, bias the shift, y = x * weight + bias. The host's own: all parameters one after the other, each in whole lines.
      */
     const float *weight, *bias;
     bool packed; /* inference: the weight is packed in this form */

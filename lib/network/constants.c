@@ -114,20 +114,32 @@ static double shift_of(const affine *norm, int64_t channel, double before)
 
 /* ---- what a constant takes, and its values ---- */
 
-static bool is_norm(const constant *item) { return !param(item->layer, "weight") || param(item->layer, "running_var"); }
+static bool is_norm(const constant *item) { return item->layer->kind->op->flags & RA_IS_BATCH_NORM; }
 
-static size_t whole_lines(size_t floats) { return (floats + 15) & ~(size_t)15; }
+static bool is_custom(const constant *item) { return item->layer->kind->op->flags & RA_IS_CUSTOM; }
 
-/* op: one that reads it; not looked at for batch norms. */
+static size_t all_floats(const resattn_layer *layer)
+{
+    size_t floats = 0;
+    for (int32_t i = 0; i < layer->param_count; i++)
+        floats += ra_whole_lines((size_t)layer->params[i].elements);
+    return floats;
+}
+
+/* op: one that reads it; not looked at for batch norms. The network holds the parameters, so their sizes fit. */
 static bool measure(constant *item, const ra_op *op)
 {
     size_t channels = (size_t)item->layer->out_c;
     if (is_norm(item)) {
-        item->weights = item->biases = whole_lines(channels);
+        item->weights = item->biases = ra_whole_lines(channels);
+        return true;
+    }
+    if (is_custom(item)) {
+        item->weights = all_floats(item->layer);
         return true;
     }
     item->weights = (size_t)param(item->layer, "weight")->elements;
-    item->biases = item->norm || param(item->layer, "bias") ? whole_lines(channels) : 0;
+    item->biases = item->norm || param(item->layer, "bias") ? ra_whole_lines(channels) : 0;
     if (op->packed) {
         ra_conv conv = op->kind->convolution(op);
         if (!ra_conv_packed_floats(&conv, op->form, &item->weights)) {
@@ -135,7 +147,7 @@ static bool measure(constant *item, const ra_op *op)
             return false;
         }
     }
-    item->weights = whole_lines(item->weights);
+    item->weights = ra_whole_lines(item->weights);
     return true;
 }
 
@@ -145,6 +157,16 @@ static void fill_norm(const constant *item)
     for (int32_t c = 0; c < item->layer->out_c; c++) {
         item->weight[c] = (float)scale_of(&norm, c);
         item->bias[c] = (float)shift_of(&norm, c, 0);
+    }
+}
+
+static void fill_custom(const constant *item)
+{
+    float *next = item->weight;
+    for (int32_t i = 0; i < item->layer->param_count; i++) {
+        const ra_param *own = &item->layer->params[i];
+        memcpy(next, own->value, (size_t)own->elements * sizeof(float));
+        next += ra_whole_lines((size_t)own->elements);
     }
 }
 
@@ -177,8 +199,8 @@ static const float *folded(const constant *item, float *scratch)
 /* scratch: as many floats as the layer's weight has. */
 static void fill(const constant *item, const ra_op *op, float *scratch)
 {
-    if (is_norm(item)) {
-        fill_norm(item);
+    if (is_norm(item) || is_custom(item)) {
+        (is_norm(item) ? fill_norm : fill_custom)(item);
         return;
     }
     const float *values = folded(item, scratch);
@@ -236,7 +258,7 @@ static bool add(filling *f, constant item, const ra_op *op)
         !ra_grow(context, (void **)&f->ops, f->op_count, &f->op_capacity, sizeof *f->ops) ||
         !ra_grow(context, (void **)&constants->items, constants->count, &constants->capacity, sizeof item))
         return false;
-    size_t elements = is_norm(&item) ? 0 : whole_lines((size_t)param(item.layer, "weight")->elements);
+    size_t elements = is_norm(&item) || is_custom(&item) ? 0 : ra_whole_lines((size_t)param(item.layer, "weight")->elements);
     f->most = elements > f->most ? elements : f->most;
     f->ops[f->op_count++] = op;
     constants->items[constants->count++] = item;

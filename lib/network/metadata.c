@@ -102,6 +102,11 @@ const char *resattn_network_class_name(const resattn_network *network, int32_t i
     return network && index >= 0 && index < network->class_count ? network->classes[index] : NULL;
 }
 
+int32_t resattn_network_class_count(const resattn_network *network)
+{
+    return network ? network->class_count : 0;
+}
+
 resattn_status resattn_network_set_input_size(resattn_network *network, int32_t height, int32_t width)
 {
     if (!network)
@@ -244,6 +249,11 @@ const char *resattn_network_text(const resattn_network *network, const char *key
 const char *resattn_network_text_key(const resattn_network *network, int32_t index)
 {
     return network && index >= 0 && index < network->text_count ? network->texts[index].key : NULL;
+}
+
+int32_t resattn_network_text_count(const resattn_network *network)
+{
+    return network ? network->text_count : 0;
 }
 
 bool ra_number_type_is_known(resattn_dtype type)

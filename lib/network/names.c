@@ -15,12 +15,21 @@ typedef struct kind_count {
     int32_t count;
 } kind_count;
 
-static int32_t count_unnamed(kind_count *counts, const ra_layer_kind *kind)
+typedef struct kind_counts {
+    kind_count *list;
+    int32_t count, capacity;
+} kind_counts;
+
+/* The number of an unnamed leaf, from 1; 0 with the error recorded. */
+static int32_t count_unnamed(resattn_context *context, kind_counts *counts, const ra_layer_kind *kind)
 {
-    while (counts->kind && counts->kind != kind)
-        counts++;
-    counts->kind = kind;
-    return ++counts->count;
+    for (int32_t i = 0; i < counts->count; i++)
+        if (counts->list[i].kind == kind)
+            return ++counts->list[i].count;
+    if (!ra_grow(context, (void **)&counts->list, counts->count, &counts->capacity, sizeof *counts->list))
+        return 0;
+    counts->list[counts->count++] = (kind_count){kind, 1};
+    return 1;
 }
 
 static char *join(resattn_context *context, const char *prefix, const char *name)
@@ -35,13 +44,16 @@ static char *join(resattn_context *context, const char *prefix, const char *name
     return path;
 }
 
-static bool name_layer(resattn_layer *layer, bool is_root, kind_count *counts)
+static bool name_layer(resattn_layer *layer, bool is_root, kind_counts *counts)
 {
     const char *prefix = is_root || layer->absolute ? "" : layer->parent->path;
     char number[64];
     const char *name = layer->name;
     if (!name && layer->kind->max_children == 0) {
-        snprintf(number, sizeof number, "%s%d", layer->kind->name, count_unnamed(counts, layer->kind));
+        int32_t count = count_unnamed(layer->context, counts, layer->kind);
+        if (count == 0)
+            return false;
+        snprintf(number, sizeof number, "%s%d", layer->kind->name, count);
         name = number;
     }
     layer->path = join(layer->context, prefix, name ? name : "");
@@ -62,9 +74,8 @@ static bool depth_is_fine(const resattn_layer *root, const resattn_layer *layer)
     return depth <= RA_MAX_DEPTH;
 }
 
-bool ra_name_layers(resattn_layer *root)
+static bool name_layers(resattn_layer *root, kind_counts *counts)
 {
-    kind_count counts[64] = {{0}};
     for (resattn_layer *layer = root; layer; layer = ra_layer_next(root, layer)) {
         if (!depth_is_fine(root, layer)) {
             ra_fail(RESATTN_TOO_LARGE, "%s: more than %d containers inside each other", ra_layer_label(layer),
@@ -75,6 +86,14 @@ bool ra_name_layers(resattn_layer *root)
             return false;
     }
     return true;
+}
+
+bool ra_name_layers(resattn_layer *root)
+{
+    kind_counts counts = {0};
+    bool named = name_layers(root, &counts);
+    ra_free(root->context, counts.list);
+    return named;
 }
 
 void ra_unname_layers(resattn_layer *root)

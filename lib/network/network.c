@@ -48,6 +48,7 @@ static int64_t list_params(resattn_network *network)
             if (!name_param(layer, param) || !ra_grow(context, (void **)&network->params, network->param_count, &capacity,
                                                       sizeof *network->params))
                 return -1;
+            param->index = network->param_count;
             network->params[network->param_count++] = param;
             if (param->elements > INT64_MAX / 8 - elements)
                 return ra_fail(RESATTN_TOO_LARGE, "%s: the network's parameters do not fit a size", param->name), -1;

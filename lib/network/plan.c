@@ -167,9 +167,37 @@ resattn_status resattn_plan_set_convolution(resattn_plan *plan, resattn_convolut
     case RESATTN_CONVOLUTION_REFERENCE:
         plan->mode = RA_CONV_BLIS_ONLY;
         return RESATTN_OK;
+    case RESATTN_CONVOLUTION_NONE:
+        break;
     }
     return ra_fail(RESATTN_INVALID_ARGUMENT, "convolution is %d, expected 1 to 3", (int)convolution);
 }
+
+resattn_convolution resattn_plan_convolution(const resattn_plan *plan)
+{
+    static const resattn_convolution convolutions[] = {
+        [RA_CONV_FASTEST] = RESATTN_CONVOLUTION_FASTEST,
+        [RA_CONV_NO_WINOGRAD] = RESATTN_CONVOLUTION_NO_WINOGRAD,
+        [RA_CONV_BLIS_ONLY] = RESATTN_CONVOLUTION_REFERENCE,
+    };
+    if (!plan)
+        return RESATTN_CONVOLUTION_NONE;
+    return convolutions[plan->purpose == RESATTN_INFERENCE ? plan->mode : RA_CONV_BLIS_ONLY];
+}
+
+resattn_network *resattn_plan_network(const resattn_plan *plan) { return plan ? plan->network : NULL; }
+
+resattn_purpose resattn_plan_purpose(const resattn_plan *plan) { return plan ? plan->purpose : RESATTN_PURPOSE_NONE; }
+
+int32_t resattn_plan_batch(const resattn_plan *plan) { return plan ? plan->batch : 0; }
+
+int32_t resattn_plan_height(const resattn_plan *plan) { return plan ? plan->height : 0; }
+
+int32_t resattn_plan_width(const resattn_plan *plan) { return plan ? plan->width : 0; }
+
+int32_t resattn_plan_input_gradient(const resattn_plan *plan) { return plan ? plan->input_gradient : 0; }
+
+int32_t resattn_plan_recomputation(const resattn_plan *plan) { return plan ? plan->recompute : 0; }
 
 int64_t resattn_plan_memory(const resattn_plan *plan)
 {

@@ -238,6 +238,34 @@ resattn_status resattn_session_set_seed(resattn_session *session, uint64_t seed)
 
 resattn_network *resattn_session_network(const resattn_session *session) { return session ? session->network : NULL; }
 
+resattn_purpose resattn_session_purpose(const resattn_session *session)
+{
+    return session ? session->purpose : RESATTN_PURPOSE_NONE;
+}
+
+int32_t resattn_session_batch(const resattn_session *session) { return session ? session->batch : 0; }
+
+int32_t resattn_session_height(const resattn_session *session)
+{
+    return session ? session->program->values[0].shape.h : 0;
+}
+
+int32_t resattn_session_width(const resattn_session *session)
+{
+    return session ? session->program->values[0].shape.w : 0;
+}
+
+int32_t resattn_session_output_count(const resattn_session *session) { return session ? session->output_count : 0; }
+
+const char *resattn_session_output_name(const resattn_session *session, int32_t index)
+{
+    return index >= 0 && index < resattn_session_output_count(session) ? session->outputs[index].name : NULL;
+}
+
+int32_t resattn_session_accumulate(const resattn_session *session) { return session ? session->accumulate : 0; }
+
+int32_t resattn_session_profiling(const resattn_session *session) { return session ? session->seconds != NULL : 0; }
+
 /* ---- forward ---- */
 
 static bool is_good_input(const resattn_session *session, const resattn_tensor *input)
@@ -275,7 +303,7 @@ static ra_execution new_execution(resattn_session *session)
 }
 
 /* Inference reads dense input where it is, unless it is an output too; training keeps a copy for backward. */
-static void run_forward(resattn_session *session, const resattn_tensor *input)
+static resattn_status run_forward(resattn_session *session, const resattn_tensor *input)
 {
     ra_fpmode mode;
     ra_fpmode_enter(&mode);
@@ -287,8 +315,9 @@ static void run_forward(resattn_session *session, const resattn_tensor *input)
     else
         ra_tensor_to_dense(input, session->network->mean, session->network->deviation,
                            ra_value_data(session->program, session->arena, 0));
-    ra_program_forward(&execution);
+    resattn_status status = ra_program_forward(&execution);
     ra_fpmode_leave(&mode);
+    return status;
 }
 
 /* The outputs of the images from `first` on go to the whole batch's. */
@@ -302,22 +331,34 @@ static void keep_outputs(const resattn_session *session, int32_t first, int32_t 
     }
 }
 
-static void run_slices(resattn_session *session, const resattn_tensor *input)
+static resattn_status run_slices(resattn_session *session, const resattn_tensor *input)
 {
-    for (int32_t first = 0; first < session->n; first += session->program->slice) {
+    resattn_status status = RESATTN_OK;
+    for (int32_t first = 0; first < session->n && status == RESATTN_OK; first += session->program->slice) {
         resattn_tensor images = *input;
         images.shape[0] = ra_min(session->program->slice, session->n - first);
         images.data = (char *)input->data + first * input->stride[0] * (int64_t)ra_element_size(input->dtype);
-        run_forward(session, &images);
-        keep_outputs(session, first, (int32_t)images.shape[0]);
+        status = run_forward(session, &images);
+        if (status == RESATTN_OK)
+            keep_outputs(session, first, (int32_t)images.shape[0]);
     }
+    return status;
+}
+
+/* A pass that failed does not count: the next one is what it would have been. */
+static void forget_pass(resattn_session *session)
+{
+    session->state = READY;
+    session->steps--;
+    session->batches -= session->batches > 0;
 }
 
 resattn_status resattn_session_forward(resattn_session *session, const resattn_tensor *input)
 {
     if (!session)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "forward: the session is NULL");
-    if (!is_good_input(session, input) || !ra_program_check(session->program, (int32_t)input->shape[0]))
+    if (!is_good_input(session, input) || !ra_program_check(session->program, (int32_t)input->shape[0]) ||
+        ra_context_check(session->network->context) != RESATTN_OK)
         return resattn_last_status();
     bool training = session->purpose == RESATTN_TRAINING;
     if (!(training ? ra_network_take : ra_network_share)(session->network, training ? "training" : "inference"))
@@ -327,10 +368,14 @@ resattn_status resattn_session_forward(resattn_session *session, const resattn_t
     session->key = ra_random_bits(session->seed, (uint64_t)++session->steps);
     if (session->seconds)
         memset(session->seconds, 0, (size_t)session->program->node_count * sizeof *session->seconds);
-    (is_sliced(session) ? run_slices : run_forward)(session, input);
+    resattn_status status = (is_sliced(session) ? run_slices : run_forward)(session, input);
     if (training)
         atomic_fetch_add(&session->network->version, 1);
     (training ? ra_network_give : ra_network_unshare)(session->network);
+    if (status != RESATTN_OK) {
+        forget_pass(session);
+        return status;
+    }
     session->state = FORWARDED;
     for (int32_t i = 0; i < session->output_count; i++) {
         session->outputs[i].tensor.shape[0] = session->n;
@@ -375,37 +420,35 @@ static float *gradient_of(const resattn_session *session, const session_output *
     return ra_value_gradient(session->program, session->arena, output->value);
 }
 
-bool ra_session_gradient_buffer(resattn_session *session, float **buffer)
-{
-    *buffer = NULL;
-    if (session->purpose != RESATTN_TRAINING)
-        return true;
-    if (!may_take_gradient(session, "gradient"))
-        return false;
-    session->outputs[0].gradient_given = true;
-    *buffer = gradient_of(session, &session->outputs[0]);
-    return true;
-}
-
-resattn_status resattn_session_set_output_gradient(resattn_session *session, const char *name, const resattn_tensor *gradient)
+/* The output that takes this gradient of the host's; NULL with the error recorded. */
+static session_output *output_for(resattn_session *session, const char *name, const resattn_tensor *gradient,
+                                  const char *what)
 {
     if (!session)
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "set gradient: the session is NULL");
-    if (ra_tensor_check_read(gradient, "set gradient: the gradient") != RESATTN_OK)
-        return resattn_last_status();
+        return ra_fail_null(RESATTN_INVALID_ARGUMENT, "%s: the session is NULL", what);
+    if (ra_tensor_check_read(gradient, "gradient") != RESATTN_OK)
+        return NULL;
     session_output *output = find_output(session, name);
-    if (!output || !may_take_gradient(session, "set gradient"))
-        return resattn_last_status();
+    if (!output || !may_take_gradient(session, what))
+        return NULL;
     const resattn_tensor *tensor = &output->tensor;
     if (gradient->dtype != RESATTN_F32 || gradient->rank != 4 ||
         memcmp(gradient->shape, tensor->shape, sizeof tensor->shape) != 0) {
         char text[100], expected[100];
         ra_tensor_describe(gradient, text, sizeof text);
         ra_tensor_describe(tensor, expected, sizeof expected);
-        return ra_fail(RESATTN_SHAPE_MISMATCH, "set gradient: the gradient is %s, the output is %s", text, expected);
+        return ra_fail_null(RESATTN_SHAPE_MISMATCH, "%s: the gradient is %s, the output is %s", what, text, expected);
     }
     if (ra_tensor_overlap(gradient, &session->memory))
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "set gradient: the gradient is an output of the same session, copy it");
+        return ra_fail_null(RESATTN_INVALID_ARGUMENT, "%s: the gradient is an output of the same session, copy it", what);
+    return output;
+}
+
+resattn_status resattn_session_set_output_gradient(resattn_session *session, const char *name, const resattn_tensor *gradient)
+{
+    session_output *output = output_for(session, name, gradient, "set gradient");
+    if (!output)
+        return resattn_last_status();
     float *target = gradient_of(session, output);
     if (target) /* else nothing trained lies before this output */
         ra_tensor_to_dense(gradient, NULL, NULL, target);
@@ -439,6 +482,29 @@ bool ra_session_gradient_sum(resattn_session *session, const char *name, float *
     return true;
 }
 
+static void add_gradient(const resattn_tensor *gradient, float *sum)
+{
+    const int64_t *size = gradient->shape, *stride = gradient->stride;
+    for (int64_t n = 0; n < size[0]; n++)
+        for (int64_t y = 0; y < size[2]; y++)
+            for (int64_t x = 0; x < size[3]; x++)
+                for (int64_t c = 0; c < size[1]; c++)
+                    *sum++ += ((const float *)gradient->data)[n * stride[0] + c * stride[1] + y * stride[2] + x * stride[3]];
+}
+
+resattn_status resattn_session_add_output_gradient(resattn_session *session, const char *name, const resattn_tensor *gradient)
+{
+    float *sum;
+    if (!output_for(session, name, gradient, "add gradient") || !ra_session_gradient_sum(session, name, &sum))
+        return resattn_last_status();
+    ra_fpmode mode;
+    ra_fpmode_enter(&mode);
+    if (sum) /* else nothing trained lies before this output */
+        add_gradient(gradient, sum);
+    ra_fpmode_leave(&mode);
+    return RESATTN_OK;
+}
+
 static void clear_missing_gradients(const resattn_session *session)
 {
     for (int32_t i = 0; i < session->output_count; i++) {
@@ -460,18 +526,18 @@ resattn_status resattn_session_backward(resattn_session *session)
         any |= session->outputs[i].gradient_given;
     if (!any)
         return ra_fail(RESATTN_WRONG_STATE, "backward: no output was given a gradient");
-    if (!ra_network_take(session->network, "training"))
+    if (ra_context_check(session->network->context) != RESATTN_OK || !ra_network_take(session->network, "training"))
         return resattn_last_status();
     ra_fpmode mode;
     ra_fpmode_enter(&mode);
     clear_missing_gradients(session);
     ra_execution execution = new_execution(session);
-    ra_program_backward(&execution);
+    resattn_status status = ra_program_backward(&execution);
     ra_fpmode_leave(&mode);
-    atomic_store(&session->network->backward_done, true);
+    atomic_store(&session->network->backward_done, status == RESATTN_OK);
     ra_network_give(session->network);
-    session->state = BACKWARDED;
-    return RESATTN_OK;
+    session->state = status == RESATTN_OK ? BACKWARDED : READY;
+    return status;
 }
 
 resattn_status resattn_session_set_accumulate(resattn_session *session, int32_t accumulate)
@@ -501,7 +567,7 @@ resattn_status resattn_session_refresh(resattn_session *session)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "refresh: the session is NULL");
     if (session->purpose != RESATTN_INFERENCE)
         return ra_fail(RESATTN_WRONG_STATE, "refresh: a training session sees all changes at once");
-    if (!ra_network_share(session->network, "refresh"))
+    if (ra_context_check(session->network->context) != RESATTN_OK || !ra_network_share(session->network, "refresh"))
         return resattn_last_status();
     bool taken = take_constants(session);
     ra_network_unshare(session->network);

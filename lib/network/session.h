@@ -29,14 +29,11 @@ ra_program *ra_session_program(const resattn_session *session);
 double **ra_session_seconds(resattn_session *session);
 
 /*
- * For losses. Training: *buffer is the dense buffer (n, h, w, c) of the gradient of the network's output, marked as given for
- * the next backward pass, to be filled by the caller; NULL where nothing trained lies before the output. False with WRONG_STATE
- * recorded where there is no forward pass to go back over. Inference: *buffer is NULL.
+ * For losses. Training: *buffer is the dense buffer (n, h, w, c) of the gradient of the output `name` (NULL: the network's), marked
+ * as given for the next backward pass, to be added to by the caller: what the output was given since the last forward pass, else
+ * zeros. NULL where nothing trained lies before the output. Inference: *buffer is NULL. False with the error recorded: WRONG_STATE
+ * where there is no forward pass to go back over, NOT_FOUND for an output that the plan did not ask for.
  */
-bool ra_session_gradient_buffer(resattn_session *session, float **buffer);
-
-/* The same for the output `name`, to be added to: what it was given since the last forward pass, else zeros. NOT_FOUND for
- * an output that the plan did not ask for. */
 bool ra_session_gradient_sum(resattn_session *session, const char *name, float **buffer);
 
 #endif

@@ -36,9 +36,9 @@ static void update(const double *values, const ra_update *u)
     }
 }
 
-static const ra_optimizer_kind adamw = {"adamw", settings, SETTINGS, 2, update};
+const ra_optimizer_kind ra_adamw = {"adamw", settings, SETTINGS, 2, update};
 
 resattn_optimizer *resattn_adamw_new(resattn_network *network, double rate)
 {
-    return ra_optimizer_new(&adamw, network, rate);
+    return ra_optimizer_new(&ra_adamw, network, rate);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Exponential moving averages of weights. */
+#include <math.h>
 #include <string.h>
 
 #include "train/average.h"
@@ -68,7 +69,7 @@ resattn_ema *resattn_ema_new(resattn_network *network, double decay)
 {
     if (!network)
         return ra_fail_null(RESATTN_INVALID_ARGUMENT, "average: network is NULL");
-    if (!(decay >= 0 && decay < 1))
+    if (!ra_within(decay, 0, 1) || decay == 1)
         return ra_fail_null(RESATTN_INVALID_ARGUMENT, "average: decay is %g, expected at least 0 and less than 1",
                             decay);
     resattn_ema *average = ra_alloc(network->context, 1, sizeof *average);
@@ -91,6 +92,16 @@ void resattn_ema_free(resattn_ema *average)
     ra_free(network->context, average->pieces);
     ra_free(network->context, average);
     resattn_network_unref(network);
+}
+
+resattn_network *resattn_ema_network(const resattn_ema *average)
+{
+    return average ? average->network : NULL;
+}
+
+double resattn_ema_decay(const resattn_ema *average)
+{
+    return average ? average->decay : NAN;
 }
 
 resattn_status resattn_ema_update(resattn_ema *average)

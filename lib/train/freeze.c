@@ -7,8 +7,9 @@
 /* A batch norm goes by its weight, so that here too the longest path counts, whatever the order of the calls. */
 static void freeze_statistics(const resattn_optimizer *optimizer, resattn_layer *layer)
 {
-    int32_t frozen = ra_attribute_find(layer->kind, "frozen");
-    if (frozen >= 0) {
+    bool is_norm = layer->kind->op && (layer->kind->op->flags & RA_IS_BATCH_NORM);
+    if (is_norm) {
+        int32_t frozen = ra_attribute_find(layer->kind, "frozen");
         const ra_own *own = &optimizer->owns[ra_network_find(optimizer->network, layer->params[0].name)];
         layer->attributes[frozen].i = own->factors[RA_RATE_FACTOR] == 0;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Softmax cross entropy, with smoothed labels and class weights. */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -17,12 +18,12 @@ struct resattn_cross_entropy {
 
 static const resattn_cross_entropy plain = {.gradient_scale = 1};
 
-static resattn_status check(const resattn_tensor *logits, const int32_t *labels, int32_t count)
+static resattn_status check(const resattn_tensor *logits, const char *name, const int32_t *labels, int32_t count)
 {
     int64_t images = logits->shape[0], classes = logits->shape[1];
     if (logits->shape[2] != 1 || logits->shape[3] != 1)
-        return ra_fail(RESATTN_SHAPE_MISMATCH, "cross entropy: the output is a map of %lld x %lld, expected one pixel",
-                       (long long)logits->shape[2], (long long)logits->shape[3]);
+        return ra_fail(RESATTN_SHAPE_MISMATCH, "cross entropy: %.200s is a map of %lld x %lld, expected one pixel",
+                       name ? name : "the output", (long long)logits->shape[2], (long long)logits->shape[3]);
     if (count != images)
         return ra_fail(RESATTN_SHAPE_MISMATCH, "cross entropy: %d labels, expected %lld as the last batch had", count,
                        (long long)images);
@@ -56,7 +57,8 @@ static double target_of(const resattn_cross_entropy *loss, int64_t class, int64_
 
 /*
  * The loss of one image: the sum over the classes of target * (log(sum of exp(x - m)) + m - x), with m = max x so that
- * nothing overflows. Where `gradient` is not NULL, it becomes (softmax(x) * sum of targets - target) * scale / total.
+ * nothing overflows. Where `gradient` is not NULL, (softmax(x) * sum of targets - target) * scale / total is added to
+ * it.
  */
 static double one_image(const resattn_cross_entropy *loss, const float *logits, int64_t classes, int32_t label,
                         double total, float *gradient)
@@ -73,7 +75,7 @@ static double one_image(const resattn_cross_entropy *loss, const float *logits, 
     }
     for (int64_t c = 0; gradient && c < classes; c++) {
         double difference = exp((double)logits[c] - most) / sum * targets - target_of(loss, c, classes, label);
-        gradient[c] = (float)(difference * loss->gradient_scale / total);
+        gradient[c] += (float)(difference * loss->gradient_scale / total);
     }
     return value;
 }
@@ -87,24 +89,24 @@ static double total_weight(const resattn_cross_entropy *loss, const int32_t *lab
     return total > 0 ? total : 1;
 }
 
-static resattn_status apply(const resattn_cross_entropy *loss, resattn_session *session, const int32_t *labels,
-                            int32_t count, double *value, int32_t *correct)
+static resattn_status apply(const resattn_cross_entropy *loss, resattn_session *session, const char *name,
+                            const int32_t *labels, int32_t count, double *value, int32_t *correct)
 {
     if (!session || !labels)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "cross entropy: %s is NULL", session ? "labels" : "session");
-    const resattn_tensor *output = resattn_session_output(session, NULL);
+    const resattn_tensor *output = resattn_session_output(session, name);
     if (!output)
         return resattn_last_status();
     int64_t classes = output->shape[1];
-    resattn_status status = check(output, labels, count);
+    resattn_status status = check(output, name, labels, count);
     if (status != RESATTN_OK)
         return status;
     if (loss->weights && loss->weight_count != classes)
-        return ra_fail(RESATTN_SHAPE_MISMATCH, "cross entropy: %d class weights, the output has %lld classes",
-                       loss->weight_count, (long long)classes);
+        return ra_fail(RESATTN_SHAPE_MISMATCH, "cross entropy: %d class weights, %.200s has %lld classes",
+                       loss->weight_count, name ? name : "the output", (long long)classes);
 
     float *gradient;
-    if (!ra_session_gradient_buffer(session, &gradient))
+    if (!ra_session_gradient_sum(session, name, &gradient))
         return resattn_last_status();
     const float *logits = output->data;
     int32_t hits = 0;
@@ -127,7 +129,7 @@ static resattn_status apply(const resattn_cross_entropy *loss, resattn_session *
 resattn_status resattn_softmax_cross_entropy(resattn_session *session, const int32_t *labels, int32_t count,
                                              double *loss, int32_t *correct)
 {
-    return apply(&plain, session, labels, count, loss, correct);
+    return apply(&plain, session, NULL, labels, count, loss, correct);
 }
 
 /* ---- with options ---- */
@@ -154,19 +156,50 @@ void resattn_cross_entropy_free(resattn_cross_entropy *loss)
     resattn_context_unref(context);
 }
 
-resattn_status resattn_cross_entropy_set_real(resattn_cross_entropy *loss, const char *attribute, double value)
+typedef struct setting {
+    const char *name;
+    size_t offset;
+    double largest;
+} setting;
+
+static const setting settings[] = {
+    {"label_smoothing", offsetof(resattn_cross_entropy, label_smoothing), 1},
+    {"gradient_scale", offsetof(resattn_cross_entropy, gradient_scale), 1e6},
+};
+
+/* NULL with the error recorded. */
+static const setting *find_setting(const resattn_cross_entropy *loss, const char *attribute)
 {
     if (!loss || !attribute)
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "cross entropy: %s is NULL", loss ? "attribute" : "loss");
-    bool smoothing = strcmp(attribute, "label_smoothing") == 0;
-    if (!smoothing && strcmp(attribute, "gradient_scale") != 0)
-        return ra_fail(RESATTN_NOT_FOUND,
-                       "cross entropy: no attribute is called \"%.100s\", expected label_smoothing or gradient_scale",
-                       attribute);
-    double most = smoothing ? 1 : 1e6;
-    if (!(value >= 0 && value <= most))
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "cross entropy: %s is %g, expected 0 to %g", attribute, value, most);
-    *(smoothing ? &loss->label_smoothing : &loss->gradient_scale) = value;
+        return ra_fail_null(RESATTN_INVALID_ARGUMENT, "cross entropy: %s is NULL", loss ? "attribute" : "loss");
+    for (int32_t i = 0; i < RA_COUNT(settings); i++)
+        if (strcmp(attribute, settings[i].name) == 0)
+            return &settings[i];
+    return ra_fail_null(RESATTN_NOT_FOUND,
+                        "cross entropy: no attribute is called \"%.100s\", expected label_smoothing or gradient_scale",
+                        attribute);
+}
+
+resattn_status resattn_cross_entropy_set_real(resattn_cross_entropy *loss, const char *attribute, double value)
+{
+    const setting *s = find_setting(loss, attribute);
+    if (!s)
+        return resattn_last_status();
+    if (!ra_within(value, 0, s->largest))
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "cross entropy: %s is %g, expected 0 to %g", attribute, value,
+                       s->largest);
+    memcpy((char *)loss + s->offset, &value, sizeof value);
+    return RESATTN_OK;
+}
+
+resattn_status resattn_cross_entropy_get_real(const resattn_cross_entropy *loss, const char *attribute, double *value)
+{
+    const setting *s = find_setting(loss, attribute);
+    if (!s)
+        return resattn_last_status();
+    if (!value)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "cross entropy: value is NULL");
+    memcpy(value, (const char *)loss + s->offset, sizeof *value);
     return RESATTN_OK;
 }
 
@@ -177,7 +210,7 @@ resattn_status resattn_cross_entropy_set_class_weights(resattn_cross_entropy *lo
     if (count < 0)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "cross entropy: %d class weights, expected at least 0", count);
     for (int32_t c = 0; c < count; c++)
-        if (!(weights[c] >= 0 && isfinite(weights[c])))
+        if (!ra_within((double)weights[c], 0, FLT_MAX))
             return ra_fail(RESATTN_INVALID_ARGUMENT,
                            "cross entropy: the weight of class %d is %g, expected a number from 0", c,
                            (double)weights[c]);
@@ -195,9 +228,10 @@ resattn_status resattn_cross_entropy_set_class_weights(resattn_cross_entropy *lo
 }
 
 resattn_status resattn_cross_entropy_apply(const resattn_cross_entropy *loss, resattn_session *session,
-                                           const int32_t *labels, int32_t count, double *value, int32_t *correct)
+                                           const char *output, const int32_t *labels, int32_t count, double *value,
+                                           int32_t *correct)
 {
     if (!loss)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "cross entropy: loss is NULL");
-    return apply(loss, session, labels, count, value, correct);
+    return apply(loss, session, output, labels, count, value, correct);
 }

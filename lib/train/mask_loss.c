@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Supervision of attention masks: cross entropy, squared difference and soft Dice against target maps. */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -44,6 +45,11 @@ void resattn_mask_loss_free(resattn_mask_loss *loss)
     resattn_context_unref(context);
 }
 
+resattn_mask_loss_kind resattn_mask_loss_get_kind(const resattn_mask_loss *loss)
+{
+    return loss ? loss->kind : RESATTN_MASK_LOSS_NONE;
+}
+
 static bool is_attribute(const resattn_mask_loss *loss, const char *attribute)
 {
     if (!loss || !attribute)
@@ -59,7 +65,7 @@ resattn_status resattn_mask_loss_set_real(resattn_mask_loss *loss, const char *a
 {
     if (!is_attribute(loss, attribute))
         return resattn_last_status();
-    if (!(value >= 0 && value <= largest_weight))
+    if (!ra_within(value, 0, largest_weight))
         return ra_fail(RESATTN_INVALID_ARGUMENT, "mask loss: weight is %g, expected 0 to %g", value, largest_weight);
     loss->weight = value;
     return RESATTN_OK;
@@ -238,7 +244,7 @@ static resattn_status check_shape(const resattn_tensor *mask, const char *name, 
 static resattn_status check_weights(const float *weights, int64_t images)
 {
     for (int64_t i = 0; weights && i < images; i++)
-        if (!(weights[i] >= 0) || isinf(weights[i]))
+        if (!ra_within((double)weights[i], 0, FLT_MAX))
             return ra_fail(RESATTN_INVALID_ARGUMENT, "mask loss: the weight of image %lld is %g, expected at least 0",
                            (long long)i, (double)weights[i]);
     return RESATTN_OK;
@@ -252,7 +258,7 @@ static resattn_status check_target(const comparison *c, int64_t image)
             for (int64_t x = 0; x < t->shape[3]; x++) {
                 double value =
                     element(t, image * t->stride[0] + channel * t->stride[1] + y * t->stride[2] + x * t->stride[3]);
-                bool share = value >= 0 && value <= 1;
+                bool share = ra_within(value, 0, 1);
                 if (share || (c->kind == RESATTN_MASK_LOSS_SQUARED && isfinite(value)))
                     continue;
                 return ra_fail(RESATTN_INVALID_ARGUMENT,

@@ -8,6 +8,15 @@
 
 static const char *const factor_names[RA_FACTORS] = {[RA_RATE_FACTOR] = "rate", [RA_DECAY_FACTOR] = "weight_decay"};
 
+const ra_optimizer_kind *ra_optimizer_kind_find(const char *name)
+{
+    static const ra_optimizer_kind *const kinds[] = {&ra_sgd, &ra_adamw};
+    for (int32_t i = 0; i < RA_COUNT(kinds); i++)
+        if (strcmp(kinds[i]->name, name) == 0)
+            return kinds[i];
+    return NULL;
+}
+
 /* ---- making ---- */
 
 bool ra_optimizer_check(const ra_optimizer_kind *kind, int32_t index, double value)
@@ -15,7 +24,7 @@ bool ra_optimizer_check(const ra_optimizer_kind *kind, int32_t index, double val
     static const char *const expected[] = {
         [RA_UP_TO] = "0 to ", [RA_BELOW] = "at least 0 and less than ", [RA_WHOLE] = "0 or "};
     const ra_setting *s = &kind->settings[index];
-    if (value >= 0 && (s->range == RA_BELOW ? value < s->largest : value <= s->largest) &&
+    if (ra_within(value, 0, s->largest) && (s->range != RA_BELOW || value != s->largest) &&
         (s->range != RA_WHOLE || value == floor(value)))
         return true;
     ra_fail(RESATTN_INVALID_ARGUMENT, "%s: %s is %g, expected %s%g", kind->name, s->name, value, expected[s->range],
@@ -82,6 +91,16 @@ void resattn_optimizer_free(resattn_optimizer *optimizer)
     resattn_network_unref(network);
 }
 
+const char *resattn_optimizer_kind(const resattn_optimizer *optimizer)
+{
+    return optimizer ? optimizer->kind->name : NULL;
+}
+
+resattn_network *resattn_optimizer_network(const resattn_optimizer *optimizer)
+{
+    return optimizer ? optimizer->network : NULL;
+}
+
 /* ---- settings ---- */
 
 static int32_t fail_unknown(const ra_optimizer_kind *kind, const char *attribute)
@@ -129,6 +148,41 @@ resattn_status resattn_optimizer_get_real(const resattn_optimizer *optimizer, co
     return RESATTN_OK;
 }
 
+int32_t resattn_optimizer_attribute_count(const resattn_optimizer *optimizer)
+{
+    return optimizer ? optimizer->kind->setting_count : 0;
+}
+
+static const ra_setting *setting_at(const resattn_optimizer *optimizer, int32_t index)
+{
+    return index >= 0 && index < resattn_optimizer_attribute_count(optimizer) ? &optimizer->kind->settings[index]
+                                                                              : NULL;
+}
+
+const char *resattn_optimizer_attribute_name(const resattn_optimizer *optimizer, int32_t index)
+{
+    const ra_setting *setting = setting_at(optimizer, index);
+    return setting ? setting->name : NULL;
+}
+
+resattn_status resattn_optimizer_attribute_range(const resattn_optimizer *optimizer, int32_t index, double *smallest,
+                                                 double *largest, double *initial)
+{
+    const ra_setting *setting = setting_at(optimizer, index);
+    if (!setting)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "attribute range: %s, index %d",
+                       optimizer ? optimizer->kind->name : "the optimizer is NULL", (int)index);
+    if (smallest)
+        *smallest = 0;
+    if (largest)
+        *largest = setting->range == RA_BELOW ? nextafter(setting->largest, 0) : setting->largest;
+    if (initial)
+        *initial = setting->initial;
+    return RESATTN_OK;
+}
+
+/* ---- factors ---- */
+
 bool ra_name_is_below(const char *name, const char *path, size_t length)
 {
     return length == 0 || (strncmp(name, path, length) == 0 && (name[length] == '.' || name[length] == '\0'));
@@ -154,6 +208,17 @@ static bool set_factor(resattn_optimizer *optimizer, const char *path, int32_t w
     return found;
 }
 
+/* The number of a factor, or -1 with the error recorded. */
+static int32_t find_factor(const ra_optimizer_kind *kind, const char *attribute)
+{
+    for (int32_t i = 0; i < RA_FACTORS; i++)
+        if (strcmp(factor_names[i], attribute) == 0)
+            return i;
+    ra_fail(RESATTN_NOT_FOUND, "%s: no attribute by path is called \"%.100s\", expected rate or weight_decay",
+            kind->name, attribute);
+    return -1;
+}
+
 resattn_status resattn_optimizer_set_factor(resattn_optimizer *optimizer, const char *path, const char *attribute,
                                             double factor)
 {
@@ -163,13 +228,10 @@ resattn_status resattn_optimizer_set_factor(resattn_optimizer *optimizer, const 
                        : !path    ? "path"
                                   : "attribute");
     const char *kind = optimizer->kind->name;
-    int32_t which = 0;
-    while (which < RA_FACTORS && strcmp(factor_names[which], attribute) != 0)
-        which++;
-    if (which == RA_FACTORS)
-        return ra_fail(RESATTN_NOT_FOUND,
-                       "%s: no attribute by path is called \"%.100s\", expected rate or weight_decay", kind, attribute);
-    if (!(factor >= 0 && factor <= RA_LARGEST_FACTOR))
+    int32_t which = find_factor(optimizer->kind, attribute);
+    if (which < 0)
+        return resattn_last_status();
+    if (!ra_within(factor, 0, RA_LARGEST_FACTOR))
         return ra_fail(RESATTN_INVALID_ARGUMENT, "%s: the factor on %s of \"%.200s\" is %g, expected 0 to %g", kind,
                        attribute, path, factor, RA_LARGEST_FACTOR);
     if (!set_factor(optimizer, path, which, factor))
@@ -177,12 +239,41 @@ resattn_status resattn_optimizer_set_factor(resattn_optimizer *optimizer, const 
     return RESATTN_OK;
 }
 
-/* ---- the step ---- */
+resattn_status resattn_optimizer_get_factor(const resattn_optimizer *optimizer, int32_t parameter,
+                                            const char *attribute, double *factor)
+{
+    if (!optimizer || !attribute || !factor)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "optimizer: %s is NULL",
+                       !optimizer   ? "optimizer"
+                       : !attribute ? "attribute"
+                                    : "factor");
+    const char *kind = optimizer->kind->name;
+    const resattn_network *network = optimizer->network;
+    if (parameter < 0 || parameter >= network->param_count)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "%s: parameter %d, expected 0 to %d", kind, (int)parameter,
+                       (int)network->param_count - 1);
+    if (!network->params[parameter]->trained)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "%s: %s is a statistic, it has no factors", kind,
+                       network->params[parameter]->name);
+    int32_t which = find_factor(optimizer->kind, attribute);
+    if (which < 0)
+        return resattn_last_status();
+    *factor = optimizer->owns[parameter].factors[which];
+    return RESATTN_OK;
+}
 
 static bool is_frozen(const resattn_optimizer *optimizer, int32_t param)
 {
     return optimizer->owns[param].factors[RA_RATE_FACTOR] == 0;
 }
+
+int32_t resattn_optimizer_is_frozen(const resattn_optimizer *optimizer, int32_t parameter)
+{
+    return optimizer && parameter >= 0 && parameter < optimizer->network->param_count &&
+           is_frozen(optimizer, parameter);
+}
+
+/* ---- the step ---- */
 
 /* Eight sums side by side, which a CPU adds to at once. */
 static double sum_of_squares(const float *gradient, int64_t count)
@@ -265,7 +356,7 @@ resattn_status resattn_optimizer_step(resattn_optimizer *optimizer)
     if (!optimizer)
         return ra_fail(RESATTN_INVALID_ARGUMENT, "optimizer: optimizer is NULL");
     resattn_network *network = optimizer->network;
-    if (!ra_network_take(network, "optimizer step"))
+    if (ra_context_check(network->context) != RESATTN_OK || !ra_network_take(network, "optimizer step"))
         return resattn_last_status();
     resattn_status status = RESATTN_OK;
     if (atomic_load(&network->backward_done)) {

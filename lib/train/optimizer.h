@@ -52,7 +52,7 @@ typedef struct ra_own {
     size_t path_lengths[RA_FACTORS]; /* of the path that a factor was given for: a beginning of the name */
 } ra_own;
 
-/* A checkpoint holds all of it that a later step depends on (format/checkpoint_write.c). */
+/* A checkpoint holds all of it that a later step depends on (format/checkpoint_save.c). */
 struct resattn_optimizer {
     const ra_optimizer_kind *kind;
     resattn_network *network; /* a share */
@@ -66,6 +66,11 @@ struct resattn_optimizer {
     int64_t elements;
     float *states; /* one after the other, `elements` each, those of the parameters in their order */
 };
+
+extern const ra_optimizer_kind ra_sgd, ra_adamw;
+
+/* The kind of a name, NULL if there is none (no error recorded). */
+const ra_optimizer_kind *ra_optimizer_kind_find(const char *name);
 
 /* Whether a setting may have the value, with the error recorded if not. */
 bool ra_optimizer_check(const ra_optimizer_kind *kind, int32_t index, double value);

@@ -53,7 +53,7 @@ static double rate_by_cycle(const resattn_schedule *schedule, int64_t step)
 
 static bool check_real(const char *schedule, const char *name, double value, double smallest, double largest)
 {
-    if (value >= smallest && value <= largest)
+    if (ra_within(value, smallest, largest))
         return true;
     ra_fail(RESATTN_INVALID_ARGUMENT, "%s schedule: %s is %g, expected %g to %g", schedule, name, value, smallest,
             largest);

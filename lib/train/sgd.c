@@ -32,9 +32,9 @@ static void update(const double *values, const ra_update *u)
     }
 }
 
-static const ra_optimizer_kind sgd = {"sgd", settings, SETTINGS, 1, update};
+const ra_optimizer_kind ra_sgd = {"sgd", settings, SETTINGS, 1, update};
 
 resattn_optimizer *resattn_sgd_new(resattn_network *network, double rate)
 {
-    return ra_optimizer_new(&sgd, network, rate);
+    return ra_optimizer_new(&ra_sgd, network, rate);
 }
