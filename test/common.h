@@ -12,6 +12,9 @@
 
 #include "resattn/common.h"
 
+/* Before a test program's function that stands in for one of the C library's: the shared library is to find it too. */
+#define TEST_INTERPOSED __attribute__((visibility("default")))
+
 /* The seed of this run: the environment variable RESATTN_TEST_SEED, or a fixed one. Printed at its first use. */
 uint64_t test_seed(void);
 

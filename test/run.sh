@@ -33,9 +33,17 @@ need_packages $build_packages check
 try_packages libblis4-openmp libblis4-pthread libblis4-serial
 # the recorded interface, the manual pages, completion
 try_packages abigail-tools mandoc zsh
+# Languages with bindings
+try_packages python3-cffi python3-numpy
+try_packages luajit
+command -v npm >/dev/null || try_packages nodejs npm
 rm -f "$build/meson-logs/testlog.json"
 # shellcheck disable=SC2086
 [ -f "$build/build.ninja" ] || CC=gcc meson setup -Dwerror=true -Dtests=enabled $settings "$build" "$root"
 meson compile -C "$build"
+if [ -z "$choice" ] && command -v npm >/dev/null && [ ! -d "$build/npm/node_modules/koffi" ]; then
+    npm install --ignore-scripts --no-audit --no-fund --silent --prefix "$build/npm" "$(sed -n 's/.*"koffi": "\(.*\)".*/koffi@\1/p' "$root/examples/ffi/node/package.json")" ||
+        echo "Going on without koffi, which npm does not get here" >&2
+fi
 # shellcheck disable=SC2086
 exec meson test -C "$build" --no-rebuild --print-errorlogs $choice

@@ -5,6 +5,7 @@
  */
 #include <dirent.h>
 #include <dlfcn.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@
 #endif
 #endif
 
-enum { ROUNDS = 10, SETTLED = 3, SIDE = 32, MOST_GROWTH = 1 << 16 };
+enum { ROUNDS = 10, SIDE = 32, MOST_GROWTH = 4096 };
 
 static const char *library_path;
 
@@ -122,10 +123,11 @@ static int settled_threads(int expected)
     return threads;
 }
 
+/* A leak grows in every round; BLIS's pools grow now and then, when more threads than ever before multiply at the same time. */
 START_TEST(test_again_and_again)
 {
     int threads = count_entries("/proc/self/task"), descriptors = count_entries("/proc/self/fd");
-    long settled = 0;
+    long before = 0, least = LONG_MAX;
     for (int i = 0; i < ROUNDS; i++) {
         void *library = dlopen(library_path, RTLD_NOW | RTLD_LOCAL);
         ck_assert_msg(library != NULL, "%s", dlerror());
@@ -134,12 +136,13 @@ START_TEST(test_again_and_again)
         ck_assert_int_eq(dlclose(library), 0);
         ck_assert_int_eq(settled_threads(threads), threads);
         ck_assert_int_eq(count_entries("/proc/self/fd"), descriptors);
-        if (i == SETTLED)
-            settled = bytes_in_use();
+        long now = bytes_in_use();
+        if (i > 0 && now - before < least)
+            least = now - before;
+        before = now;
     }
-    long growth = bytes_in_use() - settled;
-    ck_assert_msg(growth < MOST_GROWTH, "%ld bytes more after %d rounds", growth, ROUNDS - SETTLED);
-    printf("%ld bytes more after %d rounds\n", growth, ROUNDS - SETTLED);
+    ck_assert_msg(least < MOST_GROWTH, "at least %ld bytes more after each round", least);
+    printf("at least %ld bytes more after each round\n", least);
 }
 END_TEST
 

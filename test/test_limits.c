@@ -465,6 +465,45 @@ START_TEST(restored_zeros)
 }
 END_TEST
 
+/* Loaded with the network, which is counted first and filled when all of the rest is there. */
+static bool is_loaded(const void *data, size_t size)
+{
+    size_t before = heap.live;
+    heap.peak = before;
+    resattn_network *network;
+    resattn_optimizer *optimizer;
+    resattn_ema *average;
+    resattn_status status = resattn_checkpoint_load_buffer(context, data, size, &network, &optimizer, &average);
+    ck_assert_msg(status == RESATTN_OK || heap.peak - before <= SMALL_MEMORY, "%zu bytes: %s", heap.peak - before,
+                  resattn_last_error());
+    resattn_ema_free(average);
+    resattn_optimizer_free(optimizer);
+    resattn_network_unref(network);
+    ck_assert_uint_eq(heap.live, before);
+    return status == RESATTN_OK;
+}
+
+START_TEST(checkpoint_of_zeros)
+{
+    resattn_builder *b = resattn_builder_new(context);
+    resattn_network *network = resattn_network_new_zeroed(b, resattn_conv2d_new(b, "c", 70000, 1, 1, 0), 1);
+    resattn_optimizer *optimizer = resattn_sgd_new(network, 0.1);
+    resattn_builder_free(b);
+    pipe_end p = {.fail_at = -1};
+    ck_assert_int_eq(resattn_checkpoint_save_stream(optimizer, NULL, 9, put, &p), RESATTN_OK);
+    resattn_optimizer_free(optimizer);
+    resattn_network_unref(network);
+    ck_assert_uint_le(p.size, SMALL_FILE);
+    ck_assert_msg(is_loaded(p.bytes, p.size), "%s", resattn_last_error());
+    for (size_t i = 0; i < p.size; i++) {
+        ck_assert(!is_loaded(p.bytes, i));
+        p.bytes[i] ^= 0x10;
+        is_loaded(p.bytes, p.size); /* what was optional may have become unknown */
+        p.bytes[i] ^= 0x10;
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("limits");
@@ -482,6 +521,7 @@ int main(void)
     tcase_add_test(tests, bombs);
     tcase_add_test(tests, trees_that_claim);
     tcase_add_test(tests, restored_zeros);
+    tcase_add_test(tests, checkpoint_of_zeros);
     suite_add_tcase(suite, tests);
     return test_run(suite);
 }

@@ -351,7 +351,7 @@ START_TEST(builder_fails_on_request)
     ck_assert_int_eq(resattn_builder_fail(NULL, RESATTN_NOT_FOUND, "x"), RESATTN_INVALID_ARGUMENT);
     ck_assert_int_eq(resattn_builder_fail(builder, RESATTN_NOT_FOUND, NULL), RESATTN_INVALID_ARGUMENT);
     ck_assert_int_eq(resattn_builder_fail(builder, RESATTN_OK, "x"), RESATTN_INVALID_ARGUMENT);
-    ck_assert_int_eq(resattn_builder_fail(builder, (resattn_status)-13, "x"), RESATTN_INVALID_ARGUMENT);
+    ck_assert_int_eq(resattn_builder_fail(builder, (resattn_status)-14, "x"), RESATTN_INVALID_ARGUMENT);
     ck_assert_int_eq(resattn_builder_status(builder), RESATTN_OK);
     ck_assert_int_eq(resattn_builder_fail(builder, RESATTN_NOT_FOUND, "first"), RESATTN_NOT_FOUND);
     ck_assert_int_eq(resattn_builder_fail(builder, RESATTN_TOO_LARGE, "second"), RESATTN_NOT_FOUND);

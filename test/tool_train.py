@@ -125,7 +125,7 @@ class GoingOn(unittest.TestCase):
         for number in [signal.SIGTERM, signal.SIGINT, signal.SIGTERM, signal.SIGHUP]:
             before = lines_of("stopped.csv")
             process = start(*arguments)
-            while process.poll() is None and lines_of("stopped.csv") < before + random.randrange(2, 40):
+            while process.poll() is None and lines_of("stopped.csv") < before + random.randrange(2, 12):
                 time.sleep(0.01)
             process.send_signal(number)
             out, err = process.communicate()

@@ -15,6 +15,10 @@
  *     resattn_layer_add(net, resattn_batch_norm_new(b, "bn1"));
  *     resattn_layer_add(net, resattn_relu_new(b, NULL));
  *
+ * Numbers that are not finite are no errors. NaN in a layer's input comes out of every kind of layer wherever it counts, of relu and
+ * maximum pool too; infinite numbers follow the arithmetic of IEEE 754 (softmax and the norms make NaN of inf - inf and inf / inf).
+ * In inference none of it reaches the other images of a batch; in training batch norm spreads it. Denormal numbers count as 0.
+ *
  * Names. A layer's path is the dotted chain of the names of its containers and its own; a container without a name adds
  * nothing. resattn_layer_set_path() gives a whole path instead. A leaf without a name is called after its kind and its number
  * among those, "relu1". Parameters are called path + ".weight", ".bias", ".running_mean", ".running_var". Two layers with the

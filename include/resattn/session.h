@@ -3,7 +3,7 @@
  * Plans and sessions: a network bound to a largest batch, an image size and a purpose.
  *
  * A plan says what will be computed and how much memory that takes; a session owns the memory and runs. Once a session exists,
- * running it allocates nothing. Any number of inference sessions of one network may run at the same time, each in a thread of its
+ * running it allocates nothing (what BLIS does: docs/reliability.md). Any number of inference sessions of one network may run at the same time, each in a thread of its
  * own. Training needs the network alone: while a training call runs, every other run on the network is refused with BUSY,
  * and the other way round.
  */

@@ -22,12 +22,17 @@
 /* A larger request may be answered with a smaller number on any system, and with an error on some. */
 enum { MOST_AT_ONCE = 1 << 30, TRIES = 100, SUFFIX = 6 };
 
+static resattn_status status_of(int error)
+{
+    return error == ENOENT ? RESATTN_NOT_FOUND : error == ENOMEM ? RESATTN_OUT_OF_MEMORY : RESATTN_IO_ERROR;
+}
+
 /* "cannot `what`: reason" of an errno. */
 static resattn_status system_fail(int error, const char *what)
 {
     char reason[128];
     ra_system_reason(error, reason, sizeof reason);
-    return ra_fail(error == ENOENT ? RESATTN_NOT_FOUND : RESATTN_IO_ERROR, "cannot %s: %s", what, reason);
+    return ra_fail(status_of(error), "cannot %s: %s", what, reason);
 }
 
 int64_t ra_file_read(void *user, void *bytes, size_t size)

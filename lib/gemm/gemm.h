@@ -12,7 +12,8 @@
  * C (m x n) = beta * C + A (m x k) * B (k x n), with general strides in elements: a[i * a_row + l * a_col] and so on.
  * beta is 0 (C is not read: NaN in it does no harm) or 1. k = 0 gives beta * C; m or n of 0 does nothing. Runs on the
  * calling thread alone, unless the BLIS at run time is not the version that the build saw: then it takes as many
- * threads as BLIS_NUM_THREADS says. May be called by any number of threads. Does not allocate after ra_gemm_warm_up().
+ * threads as BLIS_NUM_THREADS says. May be called by any number of threads. After ra_gemm_warm_up() it
+ * takes no memory that it does not give back at once: BLIS's variants with threads do so for each product (docs/reliability.md).
  */
 void ra_gemm(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row, int64_t a_col, const float *b,
              int64_t b_row, int64_t b_col, float beta, float *c, int64_t c_row, int64_t c_col);

@@ -457,7 +457,9 @@ resattn_status ra_memory_plan(ra_program *program, int32_t batch, int32_t worker
     int32_t *numbers = ra_alloc(program->context, count, 2 * sizeof *numbers);
     bool *dropped = ra_alloc(program->context, count, sizeof *dropped);
     program->slice = program->training ? batch : inference_slice(program, batch);
-    planner plan = {.program = program, .batch = program->slice, .last_read = numbers, .next_sharer = numbers + count, .dropped = dropped};
+    planner plan = {.program = program, .batch = program->slice, .last_read = numbers, .dropped = dropped};
+    if (numbers)
+        plan.next_sharer = numbers + count;
     bool fits = numbers && dropped && plan_all(&plan, workers);
     ra_free(program->context, dropped);
     ra_free(program->context, numbers);

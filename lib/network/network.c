@@ -202,6 +202,10 @@ static resattn_network *make(resattn_builder *builder, resattn_layer *root, int3
     resattn_network *network = ra_alloc(builder->context, 1, sizeof *network);
     if (!network)
         return NULL;
+    if (pthread_mutex_init(&network->lock, NULL) != 0) {
+        ra_free(builder->context, network);
+        return ra_fail_null(RESATTN_OUT_OF_MEMORY, "out of memory: the system gave no mutex");
+    }
     atomic_init(&network->references, 1);
     atomic_init(&network->version, 1);
     network->context = resattn_context_ref(builder->context);
@@ -209,7 +213,6 @@ static resattn_network *make(resattn_builder *builder, resattn_layer *root, int3
     network->in_c = in_channels;
     network->storage = RESATTN_F32;
     network->tensors = (ra_tensor_owner){.object = network, .ref = ref_network, .unref = unref_network};
-    pthread_mutex_init(&network->lock, NULL);
     if (!set_up(network) || (values && !ra_network_add_values(network))) {
         ra_unname_layers(root);
         free_network(network);
