@@ -25,6 +25,7 @@ CASES = [
     ("include/resattn/train.h", "resattn_optimizer_step()", "resattn_optimizer_leap", "resattn_optimizer_leap"),
     ("docs/embedding.md", "`resattn_last_error()`", "`resattn_latest_error()`", "resattn_latest_error"),
     ("docs/start.md", "(training.md)", "(trainings.md)", "trainings.md"),
+    ("docs/start.md", "(embedding.md)", "(embedding.md#nowhere)", "embedding-md-nowhere"),
     ("docs/modules.md", "(module.svg)", "(modul.svg)", "modul.svg"),
     ("docs/start.md", "(../README.md)", "(../lib/nothing.c)", "lib/nothing.c"),
 ]
