@@ -32,7 +32,7 @@ CASES = [
 
 
 def copy_of_the_tree(folder):
-    for name in ("include", "docs", "README.md", "COPYING", "examples", "test"):
+    for name in ("include", "lib", "docs", "README.md", "COPYING", "examples", "test"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("build", "__pycache__", "node_modules"))
