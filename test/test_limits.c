@@ -486,7 +486,7 @@ static bool is_loaded(const void *data, size_t size)
 START_TEST(checkpoint_of_zeros)
 {
     resattn_builder *b = resattn_builder_new(context);
-    resattn_network *network = resattn_network_new_zeroed(b, resattn_conv2d_new(b, "c", 70000, 1, 1, 0), 1);
+    resattn_network *network = resattn_network_new_zeroed(b, resattn_conv2d_new(b, "c", 60000, 1, 1, 0), 1);
     resattn_optimizer *optimizer = resattn_sgd_new(network, 0.1);
     resattn_builder_free(b);
     pipe_end p = {.fail_at = -1};
