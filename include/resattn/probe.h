@@ -15,8 +15,10 @@
 extern "C" {
 #endif
 
+/* What a file says of itself. */
 typedef struct resattn_probe resattn_probe;
 
+/* What a file is, by its first bytes. */
 typedef enum resattn_file_format {
     RESATTN_FORMAT_NONE = 0,
     RESATTN_FORMAT_BLOB = 1,       /* resattn_network_load() */
