@@ -25,13 +25,14 @@ CASES = [
     ("include/resattn/train.h", "resattn_optimizer_step()", "resattn_optimizer_leap", "resattn_optimizer_leap"),
     ("docs/embedding.md", "`resattn_last_error()`", "`resattn_latest_error()`", "resattn_latest_error"),
     ("docs/start.md", "(training.md)", "(trainings.md)", "trainings.md"),
+    ("docs/start.md", "(embedding.md)", "(embedding.md#nowhere)", "embedding-md-nowhere"),
     ("docs/modules.md", "(module.svg)", "(modul.svg)", "modul.svg"),
     ("docs/start.md", "(../README.md)", "(../lib/nothing.c)", "lib/nothing.c"),
 ]
 
 
 def copy_of_the_tree(folder):
-    for name in ("include", "docs", "README.md", "COPYING", "examples", "test"):
+    for name in ("include", "lib", "docs", "README.md", "COPYING", "examples", "test"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("build", "__pycache__", "node_modules"))

@@ -324,7 +324,7 @@ START_TEST(deep_trees)
         layer("relu", "", 0);
         number(0, 4);
         if (depth > 200) {
-            tree_refused(RESATTN_TOO_LARGE, "nested deeper than 200");
+            tree_refused(RESATTN_TOO_LARGE, "the tree asks for 201, the limit 'depth' is 200");
             continue;
         }
         memcpy(sample->chunks[0].payload, tree_bytes, tree_size);
@@ -344,7 +344,7 @@ START_TEST(long_names)
     begin_tree(2);
     layer("relu", name, 0);
     number(0, 4);
-    tree_refused(RESATTN_TOO_LARGE, "1025 bytes");
+    tree_refused(RESATTN_TOO_LARGE, "the tree asks for 1025, the limit 'name' is 1024");
     name[600] = '\0';
     begin_tree(2);
     layer("sequential", name, 0);

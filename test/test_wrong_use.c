@@ -91,6 +91,16 @@ START_TEST(test_context)
     REFUSED(INVALID, "NULL", resattn_context_set_runner(NULL, run_in_turn, NULL, 1));
     REFUSED(INVALID, "1025", resattn_context_set_runner(context, run_in_turn, NULL, 1025));
     REFUSED(INVALID, "0", resattn_context_set_runner(context, run_in_turn, NULL, 0));
+    REFUSED(INVALID, "NULL", resattn_context_set_limit(NULL, RESATTN_LIMIT_LAYERS, 1));
+    REFUSED(INVALID, "limit is 0, expected 1 to 14", resattn_context_set_limit(context, RESATTN_LIMIT_NONE, 1));
+    REFUSED(INVALID, "limit is 15, expected 1 to 14", resattn_context_set_limit(context, (resattn_limit)15, 1));
+    REFUSED(INVALID, "limit is -1", resattn_context_set_limit(context, (resattn_limit)-1, 1));
+    REFUSED(INVALID, "the limit 'depth' is -1, expected 1 to 200, or 0 for 200",
+            resattn_context_set_limit(context, RESATTN_LIMIT_DEPTH, -1));
+    REFUSED(INVALID, "the limit 'rank' is 65", resattn_context_set_limit(context, RESATTN_LIMIT_RANK, 65));
+    ck_assert_int_eq(resattn_context_limit(NULL, RESATTN_LIMIT_RANK), 0);
+    ck_assert_int_eq(resattn_context_limit(context, RESATTN_LIMIT_NONE), 0);
+    ck_assert_int_eq(resattn_context_limit(context, (resattn_limit)15), 0);
     ck_assert_int_eq(resattn_context_set_seed(NULL, 1), INVALID);
     ck_assert_ptr_nonnull(strstr(resattn_last_error(), "NULL"));
 }
@@ -610,6 +620,33 @@ START_TEST(test_blobs)
 }
 END_TEST
 
+START_TEST(test_probes)
+{
+    const char *text = "neither a blob nor weights";
+    NOTHING(INVALID, "NULL", resattn_probe_new(NULL, "/tmp/x"));
+    NOTHING(INVALID, "NULL", resattn_probe_new(context, NULL));
+    NOTHING(ABSENT, "/no/such/file", resattn_probe_new(context, "/no/such/file"));
+    NOTHING(INVALID, "NULL", resattn_probe_new_buffer(NULL, text, 10));
+    NOTHING(INVALID, "NULL", resattn_probe_new_buffer(context, NULL, 10));
+    NOTHING(RESATTN_BAD_FORMAT, "neither", resattn_probe_new_buffer(context, text, strlen(text)));
+    NOTHING(RESATTN_BAD_FORMAT, "truncated", resattn_probe_new_buffer(context, text, 0));
+    NOTHING(INVALID, "NULL", resattn_probe_new_stream(NULL, read_failure, NULL));
+    NOTHING(INVALID, "NULL", resattn_probe_new_stream(context, NULL, NULL));
+    NOTHING(RESATTN_IO_ERROR, "", resattn_probe_new_stream(context, read_failure, NULL));
+    NOTHING(RESATTN_IO_ERROR, "", resattn_probe_new_stream(context, read_too_much, NULL));
+    resattn_probe_free(NULL);
+    ck_assert_int_eq((int)resattn_probe_format(NULL), RESATTN_FORMAT_NONE);
+    ck_assert_int_eq(resattn_probe_number(NULL, RESATTN_PROBE_LAYERS), 0);
+    ck_assert_ptr_null(resattn_probe_optimizer(NULL));
+    ck_assert_ptr_null(resattn_probe_text(NULL, "name"));
+    ck_assert_ptr_null(resattn_probe_text_key(NULL, 0));
+    ck_assert_ptr_null(resattn_probe_class_name(NULL, 0));
+    ck_assert_ptr_null(resattn_probe_tensor_name(NULL, 0));
+    ck_assert_int_eq(resattn_probe_tensor_rank(NULL, 0), 0);
+    ck_assert_int_eq(resattn_probe_tensor_size(NULL, 0, 0), 0);
+}
+END_TEST
+
 static resattn_status run_nothing(void *user, const resattn_layer *layer, resattn_custom_run *run)
 {
     (void)user;
@@ -719,6 +756,7 @@ int main(void)
     tcase_add_test(tests, test_mask_losses);
     tcase_add_test(tests, test_schedules);
     tcase_add_test(tests, test_blobs);
+    tcase_add_test(tests, test_probes);
     tcase_add_test(tests, test_custom);
     tcase_add_test(tests, test_weights);
     suite_add_tcase(suite, tests);

@@ -36,8 +36,9 @@ def train(*arguments, code=0, **options):
 
 
 def start(*arguments):
+    """A training of its own, which minds SIGHUP also where the tests run under nohup."""
     return subprocess.Popen([tool.tool, "train", *map(str, arguments)], cwd=tool.folder, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE)
+                            stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))
 
 
 def rows(name):

@@ -113,26 +113,45 @@ def lines_of(text):
         fenced = fenced != fence
 
 
+def place(file, anchor):
+    """The site's name for a place that code-hosting pages call #anchor, which is known within one page only."""
+    return re.sub(r"[^a-z0-9]+", "-", f"{file}-{anchor}".lower())
+
+
+def headings_and_functions(text, file):
+    """Headings get the names by which they are linked to, functions become links to their comments."""
+    for line, code in lines_of(text):
+        if not code and line.startswith("## "):
+            line = line.replace("`", "")
+            anchor = re.sub(r"[^\w -]", "", line[3:].strip().lower()).replace(" ", "-")
+            line += f" {{#{place(file, anchor)}}}"
+        elif not code:
+            line = line.replace("`", "") if line.startswith("#") else re.sub(r"`(resattn_[a-z0-9_]+\(\))`", r"#\1", line)
+        yield line
+
+
 def guide(text, path):
-    """Functions become links to their comments. Links to files that are no pages of the site go to the copies beside the pages, as build.py makes them."""
+    """Links to files that are no pages of the site go to the copies beside the pages, as build.py makes them."""
     pages = set(os.environ.get("RESATTN_PAGES", "").split(":"))
+    here = os.path.relpath(path, ROOT)
 
     def target(match):
-        link = match.group(2)
-        if re.match(r"[a-z]+:|#", link):
+        words, link = match.groups()
+        if re.match(r"[a-z]+:", link):
             return match.group(0)
-        file = os.path.relpath((path.parent / link).resolve(), ROOT)
+        link, _, anchor = link.partition("#")
+        file = os.path.relpath((path.parent / link).resolve(), ROOT) if link else here
+        if anchor:
+            return f'@ref {place(file, anchor)} "{words[1:-1]}"'
         if file == "README.md":
-            return f"{match.group(1)}(index.html)"
+            return f"{words}(index.html)"
         if (ROOT / file).is_dir():
-            return f"{match.group(1)}(files.html)" if file == "include/resattn" else match.group(1)
-        return f"{match.group(1)}({file if file in pages or match.group(1)[0] == '!' else file.replace('/', '-')})"
+            return f"{words}(files.html)" if file == "include/resattn" else words
+        return f"{words}({file if file in pages or words[0] == '!' else file.replace('/', '-')})"
 
-    text = "\n".join(line if code else re.sub(r"`(resattn_[a-z0-9_]+\(\))`", r"#\1", line)
-                     for line, code in lines_of(text))
-    if path == ROOT / "README.md":
+    text = "\n".join(headings_and_functions(text, here))
+    if here == "README.md":
         text = text.replace("\n", " {#mainpage}\n", 1)
-    text = re.sub(r"(?m)^#+ .*", lambda match: match.group(0).replace("`", ""), text)
     return re.sub(r"(!?\[[^\]\n]*(?:\n[^\]\n]*)?\])\(([^)\s]+)\)", target, text)
 
 

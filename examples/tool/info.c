@@ -22,11 +22,12 @@ static const char help[] =
     "  --dot        only a graph for Graphviz's dot, of units; with --layers of all layers\n"
     "  --json       only one JSON document: names and shapes of the parameters, and the tree of\n"
     "               layers, each with kind, name, path, channels, attributes and children\n"
+    "  --probe      only what a file holds and needs, without loading it: for files one does not trust\n"
     "  --help       this text\n";
 
 struct settings {
     int32_t side, batch, classes;
-    int layers, dot, json;
+    int layers, dot, json, probe;
 };
 
 static int print_machine(void)
@@ -180,6 +181,9 @@ static int parse_option(void *user, int option)
     case 'j':
         settings->json = 1;
         return 0;
+    case 'p':
+        settings->probe = 1;
+        return 0;
     default:
         return -1;
     }
@@ -187,22 +191,30 @@ static int parse_option(void *user, int option)
 
 int command_info(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"size", required_argument, NULL, 's'},    {"batch", required_argument, NULL, 'b'},
-        {"classes", required_argument, NULL, 'c'}, {"layers", no_argument, NULL, 'l'},
-        {"dot", no_argument, NULL, 'd'},           {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"size", required_argument, NULL, 's'},
+                                            {"batch", required_argument, NULL, 'b'},
+                                            {"classes", required_argument, NULL, 'c'},
+                                            {"layers", no_argument, NULL, 'l'},
+                                            {"dot", no_argument, NULL, 'd'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"probe", no_argument, NULL, 'p'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     struct settings settings = {.batch = 1};
     int wrong = options_read(argc, argv, options, help, parse_option, &settings);
     if (wrong > 0)
         return EXIT_SUCCESS;
     if (!wrong && optind + 1 < argc)
         wrong = complain("unexpected argument '%s'", argv[optind + 1]);
-    if (!wrong && optind == argc && (settings.layers || settings.dot || settings.json))
-        wrong = complain("--layers, --dot and --json need a network");
+    if (!wrong && optind == argc && (settings.layers || settings.dot || settings.json || settings.probe))
+        wrong = complain("--layers, --dot, --json and --probe need a network");
+    if (!wrong && settings.probe && (settings.layers || settings.dot || settings.json))
+        wrong = complain("--probe does not go with --layers, --dot and --json");
     if (!wrong && settings.json && (settings.layers || settings.dot))
         wrong = complain("--json does not go with --layers and --dot");
     if (wrong)
         return usage_hint("info");
+    if (settings.probe)
+        return tool_print_probe(argv[optind]) ? EXIT_FAILURE : EXIT_SUCCESS;
     return optind < argc ? print_network(&settings, argv[optind]) : print_machine();
 }

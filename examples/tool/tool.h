@@ -52,6 +52,9 @@ int32_t tool_short_side(int32_t wanted, int32_t side);
 int tool_print_tree(resattn_plan *plan, resattn_network *network);
 int tool_print_graph(resattn_plan *plan, const resattn_network *network, const char *name, int every_layer);
 
+/* info: what a file holds, without loading it. Returns 0, or -1 after printing why not. */
+int tool_print_probe(const char *path);
+
 /* info: the tree of layers as JSON; a side of 0 is one that is not known. Returns 0, or -1 after printing why not. */
 int tool_print_json(resattn_network *network, const char *name, int32_t side);
 

@@ -4,7 +4,8 @@
  * input size, mean and deviation, texts. docs/format.md describes the bytes.
  *
  * Loading believes nothing: whatever the bytes, it gives a whole network or a clear error. It takes memory only as bytes
- * arrive that could fill it, a few thousand bytes for each at the most, since that is how well zeros are compressed.
+ * arrive that could fill it, and looks through the whole of a blob first that is as small as one of zeros. Limits of the context
+ * (resattn_context_set_limit()) say what may be asked for at all; resattn/probe.h looks at a blob without loading it.
  */
 #ifndef RESATTN_BLOB_H
 #define RESATTN_BLOB_H

@@ -122,6 +122,38 @@ RESATTN_API uint64_t resattn_context_seed(const resattn_context *context);
  */
 RESATTN_API double resattn_context_peak(resattn_context *context);
 
+/*
+ * What the context refuses with TOO_LARGE, in a message that names the limit, its value and what was asked for: memory of
+ * everything made from it, and what files may hold (blobs, checkpoints, safetensors). docs/security.md has the table of
+ * initial and largest values; the initial ones are made for files of strangers.
+ */
+typedef enum resattn_limit {
+    RESATTN_LIMIT_NONE = 0,
+    RESATTN_LIMIT_MEMORY = 1,     /* bytes that the allocator has given for the context at any time; at first none */
+    RESATTN_LIMIT_PARAMETERS = 2, /* bytes of all parameters of a file, as float32 */
+    RESATTN_LIMIT_TENSORS = 3,    /* of a file */
+    RESATTN_LIMIT_ELEMENTS = 4,   /* of a tensor */
+    RESATTN_LIMIT_RANK = 5,       /* dimensions of a tensor of a safetensors file */
+    RESATTN_LIMIT_NAME = 6,       /* bytes of a layer's name, a text's key, a safetensors name */
+    RESATTN_LIMIT_DEPTH = 7,      /* layers inside each other */
+    RESATTN_LIMIT_LAYERS = 8,     /* of a tree */
+    RESATTN_LIMIT_TEXTS = 9,      /* beside a network */
+    RESATTN_LIMIT_TEXT = 10,      /* bytes of a text's value, of a class name */
+    RESATTN_LIMIT_CLASSES = 11,   /* names of classes */
+    RESATTN_LIMIT_CHUNK = 12,     /* bytes of a blob's chunk that is no tensor: tree, class names, state of a training */
+    RESATTN_LIMIT_HEADER = 13,    /* bytes of a safetensors file's header */
+    RESATTN_LIMIT_INFLATION = 14  /* bytes of parameters, as float32, for each byte that follows the tree of a blob */
+} resattn_limit;
+
+/*
+ * Sets a limit; 0 goes back to the initial value. What was made before stays, above a new limit too. Call before the context
+ * is shared. Errors: INVALID_ARGUMENT for an unknown limit, a negative value, and one above the largest. Since 0.9.
+ */
+RESATTN_API resattn_status resattn_context_set_limit(resattn_context *context, resattn_limit limit, int64_t value);
+
+/* The value of a limit; 0 for NULL and an unknown one. Since 0.9. */
+RESATTN_API int64_t resattn_context_limit(const resattn_context *context, resattn_limit limit);
+
 #if defined(__cplusplus) && !defined(RESATTN_FFI)
 }
 #endif

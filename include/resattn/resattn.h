@@ -14,6 +14,7 @@
 #include "resattn/layer.h"
 #include "resattn/models.h"
 #include "resattn/network.h"
+#include "resattn/probe.h"
 #include "resattn/session.h"
 #include "resattn/tensor.h"
 #include "resattn/train.h"

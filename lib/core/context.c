@@ -62,6 +62,8 @@ resattn_context *ra_context_create(int32_t threads, resattn_alloc_fn alloc, resa
     context->wanted_threads = threads == 0 ? ra_cpu_count() : threads;
     atomic_init(&context->references, 1);
     atomic_init(&context->sessions, 0);
+    atomic_init(&context->used, 0);
+    ra_limits_begin(context);
     atomic_init(&context->pool, NULL);
     return context;
 }

@@ -109,6 +109,26 @@ char *ra_strdup(resattn_context *context, const char *text);
  * doubles it when full. The array is unchanged after a failure. */
 bool ra_grow(resattn_context *context, void **array, int32_t count, int32_t *capacity, size_t size);
 
+/* ---- limits (core/limits.c) ---- */
+
+/* What blobs are made with, so that it is also the most that can be allowed to a reader. */
+#define RA_MAX_DEPTH    200       /* of a tree */
+#define RA_MAX_NAME     1024      /* bytes of a name or a path */
+#define RA_MAX_LAYERS   100000    /* of a tree */
+#define RA_MAX_TEXTS    4096      /* beside a network */
+#define RA_MAX_TEXT     (1 << 20) /* bytes of a text, and of a class name */
+#define RA_MAX_CHUNK    (1 << 27) /* payload of every chunk of a blob but a tensor's */
+#define RA_MAX_HEADER   100000000 /* bytes of a safetensors file's; the format's own library has this limit */
+/* The most that zlib can make of a byte: a match of 258 bytes takes two bits (deflate's specification, RFC 1951). */
+#define RA_INFLATE_MOST 1032
+
+enum { RA_LIMITS = RESATTN_LIMIT_INFLATION + 1 };
+
+void ra_limits_begin(resattn_context *context);
+int64_t ra_limit(const resattn_context *context, resattn_limit limit);
+/* False with TOO_LARGE recorded: "`what` asks for `asked`, the limit '...' is ...". */
+bool ra_limit_fits(const resattn_context *context, resattn_limit limit, uint64_t asked, const char *what);
+
 /* ---- random numbers (core/random.c): pure functions of key and counter, so order and threads do not matter ---- */
 
 uint64_t ra_hash_text(const char *text); /* FNV-1a, 64 bits */
@@ -178,6 +198,8 @@ struct resattn_context {
     void *log_user;
     resattn_log_level log_level;
     uint64_t seed;
+    int64_t limits[RA_LIMITS];
+    atomic_size_t used; /* bytes that the allocator gave and has not got back */
     int32_t wanted_threads;
     _Atomic(struct ra_pool *) pool; /* NULL until the first session, with one thread, and with a host's runner */
     pthread_mutex_t lock;           /* protects starting and stopping the pool, changing the runner, and `customs` */

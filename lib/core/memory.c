@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Aligned memory from the context's allocator. Before each block lies the pointer that the allocator gave.
+ * Aligned memory from the context's allocator, counted. Before each block lies what the allocator gave: where, how much.
  */
 #if defined(__linux__)
 #define _DEFAULT_SOURCE /* madvise */
@@ -14,7 +14,12 @@
 #include <sys/mman.h>
 #endif
 
-#define OVERHEAD (sizeof(void *) + RA_ALIGNMENT - 1)
+typedef struct given {
+    void *memory;
+    size_t size;
+} given;
+
+#define OVERHEAD (sizeof(given) + RA_ALIGNMENT - 1)
 
 /* From this size on, memory is worth the system's large pages. */
 #define LARGE_BYTES ((size_t)8 << 20)
@@ -35,18 +40,36 @@ static void ask_for_large_pages(char *memory, size_t bytes)
 #endif
 }
 
+/* From the allocator, if the limit allows. The bytes are counted before they are there, so that no two threads exceed it
+ * together. */
+static void *take(resattn_context *context, size_t size)
+{
+    uint64_t limit = (uint64_t)ra_limit(context, RESATTN_LIMIT_MEMORY);
+    size_t before = atomic_fetch_add_explicit(&context->used, size, memory_order_relaxed);
+    void *memory = NULL;
+    if (size > limit || before > limit - size)
+        ra_fail(RESATTN_TOO_LARGE, "%zu bytes of memory beside %zu in use, the limit 'memory' is %llu", size, before,
+                (unsigned long long)limit);
+    else if ((memory = context->alloc(context->alloc_user, size)) == NULL)
+        ra_fail(RESATTN_OUT_OF_MEMORY, "out of memory: %zu bytes were refused", size);
+    if (memory == NULL)
+        atomic_fetch_sub_explicit(&context->used, size, memory_order_relaxed);
+    return memory;
+}
+
 static void *allocate(resattn_context *context, size_t count, size_t size, bool zeroed)
 {
     size_t bytes, total;
     if (!ra_mul_size(count, size, &bytes) || !ra_add_size(bytes == 0 ? 1 : bytes, OVERHEAD, &total))
         return ra_fail_null(RESATTN_TOO_LARGE, "%zu elements of %zu bytes do not fit into the address space", count,
                             size);
-    char *memory = context->alloc(context->alloc_user, total);
+    char *memory = take(context, total);
     if (memory == NULL)
-        return ra_fail_null(RESATTN_OUT_OF_MEMORY, "out of memory: %zu bytes were refused", total);
+        return NULL;
+    given whole = {memory, total};
     size_t past = (size_t)((uintptr_t)(memory + OVERHEAD) % RA_ALIGNMENT);
     char *aligned = memory + OVERHEAD - past;
-    memcpy(aligned - sizeof(void *), &memory, sizeof(void *));
+    memcpy(aligned - sizeof whole, &whole, sizeof whole);
     ask_for_large_pages(aligned, bytes);
     if (zeroed)
         memset(aligned, 0, bytes);
@@ -67,9 +90,10 @@ void ra_free(resattn_context *context, void *memory)
 {
     if (memory == NULL)
         return;
-    void *given;
-    memcpy(&given, (char *)memory - sizeof(void *), sizeof(void *));
-    context->free(context->alloc_user, given);
+    given whole;
+    memcpy(&whole, (char *)memory - sizeof whole, sizeof whole);
+    context->free(context->alloc_user, whole.memory);
+    atomic_fetch_sub_explicit(&context->used, whole.size, memory_order_relaxed);
 }
 
 char *ra_strdup(resattn_context *context, const char *text)

@@ -99,11 +99,8 @@ bool ra_chunk_end(ra_source *source, ra_chunk *chunk)
 
 bool ra_chunk_whole(ra_source *source, ra_chunk *chunk, const char *what, ra_reader *reader, bool *intact)
 {
-    if (chunk->left > RA_BLOB_MAX_CHUNK) {
-        ra_fail(RESATTN_TOO_LARGE, "%s has %llu bytes, expected at most %d", what, (unsigned long long)chunk->left,
-                RA_BLOB_MAX_CHUNK);
+    if (!ra_limit_fits(source->context, RESATTN_LIMIT_CHUNK, chunk->left, what))
         return ra_chunk_refuse(source, chunk);
-    }
     size_t size = (size_t)chunk->left;
     if (!ra_source_need(source, size + RA_CHUNK_CRC_SIZE, what))
         return false;
@@ -126,6 +123,13 @@ bool ra_chunk_refuse(ra_source *source, ra_chunk *chunk)
         status != RESATTN_BAD_FORMAT && status != RESATTN_HOST_ERROR)
         ra_fail(RESATTN_BAD_FORMAT, "damaged: %s", resattn_last_error());
     return false;
+}
+
+bool ra_chunk_leave(ra_source *source, ra_chunk *chunk)
+{
+    char what[16] = "chunk ";
+    memcpy(what + 6, chunk->type, 5);
+    return ra_source_pass(source, chunk->left, what) && ra_source_pass(source, RA_CHUNK_CRC_SIZE, "a checksum");
 }
 
 bool ra_done_read(const ra_source *source, ra_reader *reader)

@@ -52,6 +52,9 @@ bool ra_chunk_pass(ra_source *source, ra_chunk *chunk);
  */
 bool ra_chunk_refuse(ra_source *source, ra_chunk *chunk);
 
+/* Goes over the rest of a chunk unread: its checksum is not compared. */
+bool ra_chunk_leave(ra_source *source, ra_chunk *chunk);
+
 /* What the last chunk says, with the source where its payload begins. */
 bool ra_done_read(const ra_source *source, ra_reader *reader);
 
@@ -76,7 +79,14 @@ typedef struct ra_slot {
     bool filled;
 } ra_slot;
 
+typedef enum ra_tensor_mode {
+    RA_TENSORS_FILL,  /* the network's values are replaced */
+    RA_TENSORS_COUNT, /* they are unpacked and forgotten: the network has no memory for them */
+    RA_TENSORS_LEAVE  /* only what stands before them is looked at */
+} ra_tensor_mode;
+
 typedef struct ra_tensor_loader {
+    ra_tensor_mode mode;
     resattn_context *context;
     ra_source *source;
     resattn_network *network;
@@ -90,13 +100,16 @@ typedef struct ra_tensor_loader {
 } ra_tensor_loader;
 
 /* Once there is a network. False with the error recorded. */
-bool ra_tensors_begin(ra_tensor_loader *loader, resattn_context *context, ra_source *source, resattn_network *network);
+bool ra_tensors_begin(ra_tensor_loader *loader, ra_tensor_mode mode, ra_source *source, resattn_network *network);
+/* After all were counted: from here on they fill the network's values, read once more from `source`. */
+void ra_tensors_restart(ra_tensor_loader *loader, ra_source *source);
 /*
- * Reads as many tensors as follow each other and fit into a batch, by all threads. `*any`: whether there were any,
- * otherwise the next chunk is another one, or too large for a batch, or not in order. False with the error recorded.
+ * Where the network has memory for values: reads as many tensors as follow each other and fit into a batch, by all
+ * threads. `*any`: whether there were any, otherwise the next chunk is another one, or too large for a batch, or not in
+ * order. False with the error recorded.
  */
 bool ra_tensors_read_batch(ra_tensor_loader *loader, bool *any);
-/* Reads the payload of a chunk of any size; the caller ends the chunk. */
+/* Reads the payload of a chunk of any size; the caller ends the chunk, or leaves it. */
 bool ra_tensors_read(ra_tensor_loader *loader, ra_chunk *chunk);
 /* Whether none is missing; then the network knows how it was stored. */
 bool ra_tensors_finish(ra_tensor_loader *loader);

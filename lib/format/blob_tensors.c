@@ -85,7 +85,8 @@ static void fill_slot(ra_tensor_loader *l, ra_slot *slot, int32_t type)
 static bool read_values(ra_tensor_loader *l, ra_chunk *c, ra_slot *slot, int32_t type)
 {
     ra_unpacker *unpacker = l->unpackers[0];
-    bool ok = ra_unpack_begin(unpacker, &slot->param->value_tensor, type);
+    bool ok = l->mode == RA_TENSORS_FILL ? ra_unpack_begin(unpacker, &slot->param->value_tensor, type)
+                                         : ra_unpack_begin_count(unpacker, slot->param->elements, type);
     while (ok && c->left > 0) {
         size_t size = ra_chunk_look(l->source, c);
         if (size == 0)
@@ -108,7 +109,10 @@ bool ra_tensors_read(ra_tensor_loader *l, ra_chunk *c)
     if (!slot)
         return false;
     ra_chunk_take(l->source, c, (size_t)(reader.at - l->source->data));
-    return read_values(l, c, slot, type);
+    if (l->mode != RA_TENSORS_LEAVE)
+        return read_values(l, c, slot, type);
+    fill_slot(l, slot, type);
+    return true;
 }
 
 /* ---- a batch ---- */
@@ -143,8 +147,8 @@ static bool add_item(ra_batch *b, size_t size)
         return false;
     uint64_t raw = (uint64_t)added.slot->param->elements * ra_number_size(added.type);
     size_t packed = (size_t)(reader.end - reader.at);
-    /* Memory for planes, too, is only for what the bytes that are there can fill. */
-    if (raw > RA_BATCH_BYTES - b->raw || raw / RA_INFLATE_MOST > packed)
+    /* Memory for planes, too, is only for what the bytes that are there can fill; zeros are unpacked in pieces. */
+    if (raw > RA_BATCH_BYTES - b->raw || raw / RA_INFLATE_TRUSTED > packed)
         return false;
     added.head = (size_t)(reader.at - chunk);
     added.raw = (size_t)raw;
@@ -260,21 +264,20 @@ bool ra_tensors_read_batch(ra_tensor_loader *l, bool *any)
 
 /* ---- all of them ---- */
 
-bool ra_tensors_begin(ra_tensor_loader *l, resattn_context *context, ra_source *source, resattn_network *network)
+bool ra_tensors_begin(ra_tensor_loader *l, ra_tensor_mode mode, ra_source *source, resattn_network *network)
 {
     size_t count = (size_t)network->param_count;
-    uint64_t bytes = 0;
-    *l = (ra_tensor_loader){.context = context, .source = source, .network = network};
+    resattn_context *context = network->context;
+    *l = (ra_tensor_loader){.mode = mode, .context = context, .source = source, .network = network};
     l->slots = ra_alloc(context, count, sizeof *l->slots);
     l->batch = l->slots ? ra_alloc(context, 1, sizeof *l->batch) : NULL;
     if (!l->batch)
         return false;
     l->batch->loader = l;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         l->slots[i].param = network->params[i];
-        bytes += (uint64_t)network->params[i]->elements * sizeof(float);
-    }
-    if (!ra_crew_begin(&l->crew, context, bytes))
+    /* Threads, too, are only for bytes that are there. */
+    if (!ra_crew_begin(&l->crew, context, mode == RA_TENSORS_FILL ? (uint64_t)network->padded * sizeof(float) : 0))
         return false;
     l->unpackers = ra_alloc(context, (size_t)l->crew.lanes, sizeof *l->unpackers);
     for (int32_t i = 0; l->unpackers && i < l->crew.lanes; i++) {
@@ -283,6 +286,14 @@ bool ra_tensors_begin(ra_tensor_loader *l, resattn_context *context, ra_source *
             return false;
     }
     return l->unpackers != NULL;
+}
+
+void ra_tensors_restart(ra_tensor_loader *l, ra_source *source)
+{
+    for (int32_t i = 0; i < l->network->param_count; i++)
+        l->slots[i].filled = false;
+    l->source = source;
+    l->mode = RA_TENSORS_FILL;
 }
 
 bool ra_tensors_finish(ra_tensor_loader *l)

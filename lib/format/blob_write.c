@@ -56,9 +56,9 @@ bool ra_write_end(ra_writer *w)
     if (chunk->failed)
         return false;
     size_t payload = chunk->size - RA_CHUNK_HEAD_SIZE;
-    if (payload > RA_BLOB_MAX_CHUNK) {
+    if (payload > RA_MAX_CHUNK) {
         ra_fail(RESATTN_TOO_LARGE, "chunk %.4s has %zu bytes, expected at most %d", (const char *)chunk->data, payload,
-                RA_BLOB_MAX_CHUNK);
+                RA_MAX_CHUNK);
         return false;
     }
     ra_store_u64(chunk->data + 4, payload);
@@ -111,7 +111,7 @@ static bool write_classes(ra_writer *w)
         return true;
     ra_bytes *chunk = ra_write_begin(w, "clas");
     for (int32_t i = 0; i < network->class_count; i++) {
-        if (!check_text("the class name", network->classes[i], RA_BLOB_MAX_TEXT))
+        if (!check_text("the class name", network->classes[i], RA_MAX_TEXT))
             return false;
         ra_bytes_put_text(chunk, network->classes[i]);
     }
@@ -121,13 +121,13 @@ static bool write_classes(ra_writer *w)
 static bool write_texts(ra_writer *w)
 {
     const resattn_network *network = w->network;
-    if (network->text_count > RA_BLOB_MAX_TEXTS) {
-        ra_fail(RESATTN_TOO_LARGE, "%d texts, a blob takes at most %d", (int)network->text_count, RA_BLOB_MAX_TEXTS);
+    if (network->text_count > RA_MAX_TEXTS) {
+        ra_fail(RESATTN_TOO_LARGE, "%d texts, a blob takes at most %d", (int)network->text_count, RA_MAX_TEXTS);
         return false;
     }
     for (int32_t i = 0; i < network->text_count; i++) {
         const ra_text *text = &network->texts[i];
-        if (!check_text("the key", text->key, RA_MAX_NAME) || !check_text("the text", text->value, RA_BLOB_MAX_TEXT))
+        if (!check_text("the key", text->key, RA_MAX_NAME) || !check_text("the text", text->value, RA_MAX_TEXT))
             return false;
         ra_bytes *chunk = ra_write_begin(w, "text");
         ra_bytes_put_text(chunk, text->key);

@@ -186,6 +186,16 @@ const char *ra_read_text(ra_reader *reader, size_t most)
     return NULL;
 }
 
+const char *ra_read_text_within(ra_reader *reader, const resattn_context *context, resattn_limit limit)
+{
+    const unsigned char *zero =
+        reader->failed || reader->at == reader->end ? NULL : memchr(reader->at, 0, (size_t)(reader->end - reader->at));
+    if (!zero || ra_limit_fits(context, limit, (uint64_t)(zero - reader->at), reader->what))
+        return ra_read_text(reader, SIZE_MAX);
+    reader->failed = true;
+    return NULL;
+}
+
 bool ra_read_all(ra_reader *reader)
 {
     if (!reader->failed && reader->at != reader->end) {

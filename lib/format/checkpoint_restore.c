@@ -204,7 +204,9 @@ static float **find_place(restorer *r, const ra_tensor_head *head, int32_t state
 /* Memory for them only when bytes have arrived that could fill it. */
 static bool make_room(restorer *r, const ra_chunk *c, const ra_param *param, float **place)
 {
-    uint64_t least = (uint64_t)param->elements * sizeof(float) / RA_INFLATE_MOST;
+    uint64_t bytes = (uint64_t)param->elements * sizeof(float), least = bytes / RA_INFLATE_MOST;
+    if (c->left >= least && c->left < bytes / (uint64_t)ra_limit(r->context, RESATTN_LIMIT_INFLATION))
+        return ra_limit_fits(r->context, RESATTN_LIMIT_INFLATION, bytes / (c->left + 1) + 1, param->name);
     if (c->left < least) {
         ra_fail(RESATTN_BAD_FORMAT, "%s: damaged: fewer values than the shape has elements", param->name);
         return false;

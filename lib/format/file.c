@@ -47,6 +47,17 @@ int64_t ra_file_read(void *user, void *bytes, size_t size)
     return got;
 }
 
+uint64_t ra_file_skip(void *user, uint64_t size)
+{
+    const int *descriptor = user;
+    struct stat facts;
+    off_t at = lseek(*descriptor, 0, SEEK_CUR);
+    if (at < 0 || fstat(*descriptor, &facts) < 0 || !S_ISREG(facts.st_mode) || facts.st_size <= at)
+        return 0;
+    uint64_t left = (uint64_t)facts.st_size - (uint64_t)at, most = size < left ? size : left;
+    return lseek(*descriptor, (off_t)most, SEEK_CUR) < 0 ? 0 : most;
+}
+
 int32_t ra_file_write(void *user, const void *bytes, size_t size)
 {
     const int *descriptor = user;

@@ -33,16 +33,12 @@ enum {
     RA_LAYER_LEAST_SIZE = 14   /* bytes of the smallest layer: kind of 3 letters, flags, no name, two counts */
 };
 
-/* The most that zlib can make of a byte: a match of 258 bytes takes two bits (deflate's specification, RFC 1951). */
-#define RA_INFLATE_MOST 1032
-
-/* Limits, for writing and for reading. Depth and the length of names and paths: layers/layer.h. */
-#define RA_BLOB_MAX_LAYERS   100000
 #define RA_TENSOR_MAX_NAME   (RA_MAX_NAME + 64) /* a path and what a parameter is called */
-#define RA_BLOB_MAX_TEXTS    4096
-#define RA_BLOB_MAX_TEXT     (1 << 20) /* bytes of a text, and of a class name */
-#define RA_BLOB_MAX_CHUNK    (1 << 27) /* payload of every chunk but a tensor's */
-#define RA_BLOB_MAX_INSTANCE (1 << 24) /* bytes of the host's own that a layer has */
+#define RA_BLOB_MAX_INSTANCE (1 << 24)          /* bytes of the host's own that a layer has */
+
+/* Memory of more than this for each byte that is there is only for values that have been unpacked once: trained weights
+ * need a hundredth of it, and what a file that is refused can ask for is bounded by it. */
+#define RA_INFLATE_TRUSTED 256
 
 /* How many bytes of tensors, packed and unpacked, are in memory at a time to be worked on in parallel. A larger tensor
  * is taken by itself, in pieces. */
@@ -93,6 +89,8 @@ float ra_read_f32(ra_reader *reader);
 double ra_read_f64(ra_reader *reader);
 /* A text that lies in the range: UTF-8 of at most `most` bytes, with its zero byte. NULL after a failure. */
 const char *ra_read_text(ra_reader *reader, size_t most);
+/* The same with a limit of the context's in the place of `most`. */
+const char *ra_read_text_within(ra_reader *reader, const resattn_context *context, resattn_limit limit);
 /* Whether all was read and nothing failed; records what was left over. */
 bool ra_read_all(ra_reader *reader);
 
@@ -114,6 +112,8 @@ typedef struct ra_source {
     const char *path; /* NULL: no file */
     int descriptor;
     resattn_read_fn read; /* NULL: the caller's buffer */
+    /* Goes on by up to `size` bytes without reading them: by how many. NULL: cannot. */
+    uint64_t (*skip)(void *user, uint64_t size);
     void *user;
     unsigned char *memory; /* read ahead, `capacity` bytes */
     size_t capacity;
@@ -132,6 +132,13 @@ bool ra_source_close(ra_source *source, bool ok);
  * what `what` was about to be read is named where the source ends before. */
 bool ra_source_need(ra_source *source, size_t size, const char *what);
 void ra_source_skip(ra_source *source, size_t size);
+/* Whether `size` bytes are there, once as many were read as can be. Too few are no error; `*failed`: an error recorded.
+ */
+bool ra_source_has(ra_source *source, size_t size, bool *failed);
+/* Skips bytes that need not be available, unread where the source allows that. False with the error recorded. */
+bool ra_source_pass(ra_source *source, uint64_t size, const char *what);
+/* The same up to the end. */
+bool ra_source_pass_all(ra_source *source);
 /* Whether nothing is left: false with the error recorded otherwise. */
 bool ra_source_at_end(ra_source *source);
 
@@ -139,6 +146,8 @@ bool ra_source_at_end(ra_source *source);
 
 /* A resattn_read_fn and resattn_write_fn on the descriptor that `user` points to. They record errors. */
 int64_t ra_file_read(void *user, void *bytes, size_t size);
+/* For ra_source.skip: 0 for a pipe. */
+uint64_t ra_file_skip(void *user, uint64_t size);
 int32_t ra_file_write(void *user, const void *bytes, size_t size);
 /* Opens for reading; -1 with the error recorded. */
 int ra_file_open(const char *path);
@@ -225,6 +234,8 @@ ra_unpacker *ra_unpacker_new(resattn_context *context);
 /* Begin, any number of pieces, end: for values that are not all in memory. The tensor is 0 before. False with the error
  * recorded. */
 bool ra_unpack_begin(ra_unpacker *unpacker, resattn_tensor *tensor, int32_t type);
+/* The same for values that are only counted, not kept. */
+bool ra_unpack_begin_count(ra_unpacker *unpacker, int64_t elements, int32_t type);
 bool ra_unpack(ra_unpacker *unpacker, const unsigned char *bytes, size_t size);
 bool ra_unpack_end(ra_unpacker *unpacker);
 /*

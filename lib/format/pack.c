@@ -36,7 +36,7 @@ static bool begin_deflate(resattn_context *context, z_stream *z, int32_t level, 
     z->opaque = context;
     int code = deflateInit2(z, level, Z_DEFLATED, MAX_WBITS, MEMORY_LEVEL, strategy);
     if (code == Z_MEM_ERROR)
-        ra_fail(RESATTN_OUT_OF_MEMORY, "out of memory: zlib was refused its own");
+        ra_fail_within("zlib"); /* ra_alloc() has recorded what was missing */
     else if (code != Z_OK)
         ra_fail(RESATTN_INTERNAL, "zlib answered %d ('%s')", code, z->msg ? z->msg : "no message");
     return code == Z_OK;

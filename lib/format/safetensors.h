@@ -9,8 +9,10 @@
 #include "format/blob_write.h"
 #include "resattn/weights.h"
 
-/* Bytes of a header. The format's own library has this limit. */
-#define RA_SAFETENSORS_MAX_HEADER 100000000
+/* Bytes of memory that the JSON library may need for a byte of a header, and for the first ones. A header as it should
+ * be takes half of that; one of nothing but empty lists would take more. */
+#define RA_JSON_MOST  40
+#define RA_JSON_FIXED (1 << 16)
 
 /* ---- reading a header (safetensors_header.c) ---- */
 
@@ -28,7 +30,7 @@ typedef struct ra_safetensor {
 typedef struct ra_safetensors {
     resattn_context *context;
     const unsigned char *bytes; /* the whole file in memory, or NULL: */
-    int descriptor;
+    int descriptor;             /* -1: none */
     uint64_t size;            /* of all */
     uint64_t data, data_size; /* where the values begin in the file, how many bytes they have */
     void *json;               /* owns the names */
@@ -42,6 +44,8 @@ typedef struct ra_safetensors {
  * need, and of no other tensor. False with the error recorded.
  */
 bool ra_safetensors_open(ra_safetensors *file, resattn_context *context, const ra_input *input);
+/* The same for a file that a source gives, whose values are passed over. `file` has a context and no descriptor. */
+bool ra_safetensors_read(ra_safetensors *file, ra_source *source);
 /* As ra_file_read_at(), for any thread. */
 int ra_safetensors_read_at(const ra_safetensors *file, uint64_t offset, void *bytes, size_t size);
 void ra_safetensors_close(ra_safetensors *file);

@@ -3,8 +3,7 @@
  * The header of a safetensors file, read and checked.
  *
  * jansson takes its memory from malloc(): its allocator can only be set for a whole process, which is the host's
- * affair. What it takes is bounded by the header: some fifty bytes for each of its own. It recurses into nested values,
- * so nesting that no header has is refused before.
+ * affair.
  */
 #include <jansson.h>
 #include <stdlib.h>
@@ -12,7 +11,7 @@
 
 #include "format/safetensors.h"
 
-enum { LENGTH_SIZE = 8, MOST_DEPTH = 8, MOST_SIZES = 64 };
+enum { LENGTH_SIZE = 8, MOST_DEPTH = 8 };
 
 static const struct dtype {
     const char *name;
@@ -51,40 +50,74 @@ static bool damaged(const char *name, const char *what)
 
 /* ---- JSON ---- */
 
-static bool depth_is_fine(const char *text, size_t size)
+/* What a header is made of, counted without understanding it. */
+typedef struct tally {
+    uint64_t objects, arrays, texts, others; /* others: at most, from the commas */
+    int32_t depth;
+} tally;
+
+static tally count_values(const char *text, size_t size)
 {
+    tally t = {0};
     int32_t depth = 0;
     bool quoted = false;
     for (size_t i = 0; i < size && depth <= MOST_DEPTH; i++) {
-        if (quoted && text[i] == '\\')
+        char c = text[i];
+        if (quoted && c == '\\') {
             i++;
-        else if (text[i] == '"')
+        } else if (c == '"') {
             quoted = !quoted;
-        else if (!quoted && (text[i] == '{' || text[i] == '['))
-            depth++;
-        else if (!quoted && (text[i] == '}' || text[i] == ']'))
-            depth--;
+            t.texts += quoted;
+        } else if (!quoted) {
+            t.objects += c == '{';
+            t.arrays += c == '[';
+            t.others += c == ',' || c == ':';
+            depth += (c == '{' || c == '[') - (c == '}' || c == ']');
+            t.depth = depth > t.depth ? depth : t.depth;
+        }
     }
-    if (depth > MOST_DEPTH)
-        ra_fail(RESATTN_BAD_FORMAT, "damaged: the header has values nested deeper than %d", MOST_DEPTH);
-    return depth <= MOST_DEPTH;
+    return t;
 }
 
-static json_t *parse(const char *text, size_t size)
+/*
+ * jansson recurses into nested values, and takes far more memory for a value than the value has bytes: that of a list
+ * of empty objects is a hundred times as large. Both are bounded before it sees the text.
+ */
+static bool text_is_fine(const ra_safetensors *file, const char *text, size_t size)
+{
+    enum { OBJECT = 400, ARRAY = 136, TEXT = 80, OTHER = 48 }; /* measured, from above */
+    tally t = count_values(text, size);
+    uint64_t memory = OBJECT * t.objects + ARRAY * t.arrays + TEXT * t.texts + OTHER * t.others + size;
+    uint64_t in_use = atomic_load_explicit(&file->context->used, memory_order_relaxed);
+    if (t.depth > MOST_DEPTH)
+        return ra_fail(RESATTN_BAD_FORMAT, "damaged: the header has values nested deeper than %d", MOST_DEPTH), false;
+    if (memory > RA_JSON_MOST * (uint64_t)size + RA_JSON_FIXED) {
+        ra_fail(RESATTN_BAD_FORMAT, "damaged: a header of %zu bytes has %llu values, more than tensors need", size,
+                (unsigned long long)(t.objects + t.arrays + t.texts + t.others));
+        return false;
+    }
+    return ra_limit_fits(file->context, RESATTN_LIMIT_TENSORS, t.objects > 2 ? t.objects - 2 : 0, "the header") &&
+           ra_limit_fits(file->context, RESATTN_LIMIT_MEMORY, in_use + memory, "reading the header");
+}
+
+/* What jansson makes of a header. */
+static bool parse(ra_safetensors *file, const char *text, size_t size)
 {
     json_error_t error;
-    if (!depth_is_fine(text, size))
-        return NULL;
+    if (!text_is_fine(file, text, size))
+        return false;
     json_t *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    file->json = json;
     if (!json && json_error_code(&error) == json_error_out_of_memory)
-        return ra_fail_null(RESATTN_OUT_OF_MEMORY, "out of memory: the JSON library was refused its own");
-    if (!json)
-        return ra_fail_null(RESATTN_BAD_FORMAT, "damaged, or no safetensors file: byte %d of the header: %s",
-                            error.position, error.text);
-    if (json_is_object(json))
-        return json;
-    json_decref(json);
-    return ra_fail_null(RESATTN_BAD_FORMAT, "damaged, or no safetensors file: the header is not a JSON object");
+        ra_fail(RESATTN_OUT_OF_MEMORY, "out of memory: the JSON library was refused its own");
+    else if (!json)
+        ra_fail(RESATTN_BAD_FORMAT, "damaged, or no safetensors file: byte %d of the header: %s", error.position,
+                error.text);
+    else if (!json_is_object(json))
+        ra_fail(RESATTN_BAD_FORMAT, "damaged, or no safetensors file: the header is not a JSON object");
+    else
+        return true;
+    return false;
 }
 
 int ra_safetensors_read_at(const ra_safetensors *file, uint64_t offset, void *bytes, size_t size)
@@ -95,33 +128,36 @@ int ra_safetensors_read_at(const ra_safetensors *file, uint64_t offset, void *by
     return 0;
 }
 
-static json_t *read_json(ra_safetensors *file)
+static bool read_json(ra_safetensors *file)
 {
     unsigned char stored[LENGTH_SIZE];
     uint64_t size = file->size;
-    if (size < LENGTH_SIZE)
-        return ra_fail_null(RESATTN_BAD_FORMAT, "truncated: %llu bytes, expected at least %d", (unsigned long long)size,
-                            LENGTH_SIZE);
+    if (size < LENGTH_SIZE) {
+        ra_fail(RESATTN_BAD_FORMAT, "truncated: %llu bytes, expected at least %d", (unsigned long long)size,
+                LENGTH_SIZE);
+        return false;
+    }
     int answer = ra_safetensors_read_at(file, 0, stored, LENGTH_SIZE);
     if (answer != 0)
-        return ra_file_fail(answer), NULL;
+        return ra_file_fail(answer), false;
     uint64_t length = ra_load_u64(stored);
-    if (length > size - LENGTH_SIZE)
-        return ra_fail_null(RESATTN_BAD_FORMAT,
-                            "truncated, or no safetensors file: it says that its header has %llu bytes, %llu are left",
-                            (unsigned long long)length, (unsigned long long)(size - LENGTH_SIZE));
-    if (length > RA_SAFETENSORS_MAX_HEADER)
-        return ra_fail_null(RESATTN_TOO_LARGE, "the header has %llu bytes, expected at most %d",
-                            (unsigned long long)length, RA_SAFETENSORS_MAX_HEADER);
+    if (length > size - LENGTH_SIZE) {
+        ra_fail(RESATTN_BAD_FORMAT,
+                "truncated, or no safetensors file: it says that its header has %llu bytes, %llu are left",
+                (unsigned long long)length, (unsigned long long)(size - LENGTH_SIZE));
+        return false;
+    }
+    if (!ra_limit_fits(file->context, RESATTN_LIMIT_HEADER, length, "the header"))
+        return false;
     file->data = LENGTH_SIZE + length;
     file->data_size = size - file->data;
     char *text = ra_alloc_raw(file->context, (size_t)length, 1);
     if (!text)
-        return NULL;
+        return false;
     answer = ra_safetensors_read_at(file, LENGTH_SIZE, text, (size_t)length);
-    json_t *json = answer == 0 ? parse(text, (size_t)length) : (ra_file_fail(answer), NULL);
+    bool ok = answer == 0 ? parse(file, text, (size_t)length) : (ra_file_fail(answer), false);
     ra_free(file->context, text);
-    return json;
+    return ok;
 }
 
 /* ---- a tensor ---- */
@@ -194,14 +230,26 @@ static bool read_offsets(const ra_safetensors *file, ra_safetensor *tensor, cons
     return false;
 }
 
+/* As long as a blob's, which has a path and what the parameter is called. */
+static bool name_is_fine(const ra_safetensors *file, const char *name)
+{
+    size_t length = strlen(name), more = RA_TENSOR_MAX_NAME - RA_MAX_NAME;
+    return length <= (uint64_t)ra_limit(file->context, RESATTN_LIMIT_NAME) + more ||
+           ra_limit_fits(file->context, RESATTN_LIMIT_NAME, length, "a tensor");
+}
+
 static bool read_tensor(const ra_safetensors *file, ra_safetensor *tensor, const json_t *value, int64_t **sizes)
 {
     const json_t *shape = json_object_get(value, "shape");
     int32_t bits;
-    if (!json_is_array(shape) || json_array_size(shape) > MOST_SIZES)
+    if (!name_is_fine(file, tensor->name))
+        return false;
+    if (!json_is_array(shape))
         return damaged(tensor->name, json_is_object(value) ? "the shape is not a list of sizes" : "not an object");
-    if (!read_shape(tensor, shape, *sizes) || !read_dtype(tensor, json_object_get(value, "dtype"), &bits) ||
-        !read_offsets(file, tensor, json_object_get(value, "data_offsets"), bits))
+    if (!ra_limit_fits(file->context, RESATTN_LIMIT_RANK, json_array_size(shape), tensor->name) ||
+        !read_shape(tensor, shape, *sizes) || !read_dtype(tensor, json_object_get(value, "dtype"), &bits) ||
+        !read_offsets(file, tensor, json_object_get(value, "data_offsets"), bits) ||
+        !ra_limit_fits(file->context, RESATTN_LIMIT_ELEMENTS, (uint64_t)tensor->elements, tensor->name))
         return false;
     *sizes += tensor->rank;
     return true;
@@ -253,6 +301,7 @@ static bool check_metadata(json_t *metadata)
 static bool read_tensors(ra_safetensors *file, json_t *json)
 {
     int64_t *sizes = file->sizes;
+    uint64_t elements = 0;
     for (void *member = json_object_iter(json); member; member = json_object_iter_next(json, member)) {
         ra_safetensor *tensor = &file->tensors[file->count];
         tensor->name = json_object_iter_key(member);
@@ -264,16 +313,18 @@ static bool read_tensors(ra_safetensors *file, json_t *json)
         if (!read_tensor(file, tensor, json_object_iter_value(member), &sizes))
             return false;
         file->count++;
+        elements += (uint64_t)tensor->elements; /* of at least four bits each, so there is no overflow */
+        if (!ra_limit_fits(file->context, RESATTN_LIMIT_TENSORS, (uint64_t)file->count, "the header") ||
+            !ra_limit_fits(file->context, RESATTN_LIMIT_PARAMETERS, elements * sizeof(float), "the header"))
+            return false;
     }
     return true;
 }
 
-static bool read_header(ra_safetensors *file)
+/* Lists and checks what the JSON says. */
+static bool list_tensors(ra_safetensors *file)
 {
-    json_t *json = read_json(file);
-    file->json = json;
-    if (!json)
-        return false;
+    json_t *json = file->json;
     size_t count = json_object_size(json), sizes = 0;
     for (void *member = json_object_iter(json); member; member = json_object_iter_next(json, member))
         sizes += json_array_size(json_object_get(json_object_iter_value(member), "shape"));
@@ -292,10 +343,28 @@ bool ra_safetensors_open(ra_safetensors *file, resattn_context *context, const r
     *file = (ra_safetensors){.context = context, .bytes = input->bytes, .descriptor = -1, .size = input->size};
     if (input->path && (file->descriptor = ra_file_open(input->path)) < 0)
         return false;
-    if ((!input->path || ra_file_size(file->descriptor, &file->size)) && read_header(file))
+    if ((!input->path || ra_file_size(file->descriptor, &file->size)) && read_json(file) && list_tensors(file))
         return true;
     ra_safetensors_close(file);
     return false;
+}
+
+bool ra_safetensors_read(ra_safetensors *file, ra_source *source)
+{
+    if (!ra_source_need(source, LENGTH_SIZE, "the length of the header"))
+        return false;
+    uint64_t length = ra_load_u64(source->data);
+    ra_source_skip(source, LENGTH_SIZE);
+    if (!ra_limit_fits(file->context, RESATTN_LIMIT_HEADER, length, "the header") ||
+        !ra_source_need(source, (size_t)length, "the header") ||
+        !parse(file, (const char *)source->data, (size_t)length))
+        return false;
+    ra_source_skip(source, (size_t)length);
+    file->data = source->position;
+    if (!ra_source_pass_all(source))
+        return false;
+    file->data_size = source->position - file->data;
+    return list_tensors(file);
 }
 
 void ra_safetensors_close(ra_safetensors *file)

@@ -20,6 +20,19 @@ resattn_status ra_safetensors_load(resattn_network *network, const ra_input *inp
     return refuse();
 }
 
+bool ra_safetensors_read(ra_safetensors *file, ra_source *source)
+{
+    (void)file;
+    (void)source;
+    refuse();
+    return false;
+}
+
+void ra_safetensors_close(ra_safetensors *file)
+{
+    (void)file;
+}
+
 resattn_status ra_safetensors_save(resattn_network *network, resattn_dtype type, const ra_target *target)
 {
     (void)network;

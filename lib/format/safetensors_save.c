@@ -107,9 +107,9 @@ static bool make_header(writer *w)
         put_words(&w->header, " ");
     if (w->header.failed)
         return false;
-    if (w->header.size - LENGTH_SIZE > RA_SAFETENSORS_MAX_HEADER) {
+    if (w->header.size - LENGTH_SIZE > RA_MAX_HEADER) {
         ra_fail(RESATTN_TOO_LARGE, "the header has %zu bytes, a safetensors file takes at most %d",
-                w->header.size - LENGTH_SIZE, RA_SAFETENSORS_MAX_HEADER);
+                w->header.size - LENGTH_SIZE, RA_MAX_HEADER);
         return false;
     }
     ra_store_u64(w->header.data, w->header.size - LENGTH_SIZE);

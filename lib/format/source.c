@@ -25,6 +25,7 @@ bool ra_source_open(ra_source *source, resattn_context *context, const ra_input 
         return true;
     source->descriptor = ra_file_open(input->path);
     source->read = ra_file_read;
+    source->skip = ra_file_skip;
     source->user = &source->descriptor;
     return source->descriptor >= 0 || (ra_fail_within(input->path), false);
 }
@@ -96,6 +97,13 @@ bool ra_source_need(ra_source *source, size_t size, const char *what)
     return true;
 }
 
+bool ra_source_has(ra_source *source, size_t size, bool *failed)
+{
+    while (source->available < size && source->read && !source->ended && !*failed)
+        *failed = !read_more(source);
+    return source->available >= size;
+}
+
 void ra_source_skip(ra_source *source, size_t size)
 {
     source->data += size;
@@ -103,6 +111,33 @@ void ra_source_skip(ra_source *source, size_t size)
     source->position += size;
     if (source->read && source->available == 0)
         source->data = source->memory;
+}
+
+bool ra_source_pass(ra_source *source, uint64_t size, const char *what)
+{
+    for (;;) {
+        size_t here = source->available < size ? source->available : (size_t)size;
+        ra_source_skip(source, here);
+        size -= here;
+        if (size == 0)
+            return true;
+        uint64_t gone = source->skip && !source->ended ? source->skip(source->user, size) : 0;
+        source->position += gone;
+        size -= gone;
+        if (size > 0 && !ra_source_need(source, 1, what))
+            return false;
+    }
+}
+
+bool ra_source_pass_all(ra_source *source)
+{
+    bool failed = false;
+    do {
+        ra_source_skip(source, source->available);
+        if (source->skip && !source->ended)
+            source->position += source->skip(source->user, UINT64_MAX);
+    } while (ra_source_has(source, 1, &failed));
+    return !failed;
 }
 
 bool ra_source_at_end(ra_source *source)

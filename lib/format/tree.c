@@ -43,9 +43,9 @@ static void write_attributes(const resattn_layer *layer, ra_bytes *target)
 /* What could be built, but not read again. */
 static bool refuse_layer(const resattn_layer *layer, int32_t number)
 {
-    if (number >= RA_BLOB_MAX_LAYERS)
+    if (number >= RA_MAX_LAYERS)
         ra_fail(RESATTN_TOO_LARGE, "%s: layer %d, a blob takes at most %d", ra_layer_label(layer), number + 1,
-                RA_BLOB_MAX_LAYERS);
+                RA_MAX_LAYERS);
     else if (layer->name && !ra_text_is_utf8(layer->name))
         ra_fail(RESATTN_INVALID_ARGUMENT, "%s: the name is not UTF-8", ra_layer_label(layer));
     else
@@ -207,16 +207,15 @@ static resattn_layer *read_layer(parser *p, int32_t *children)
 {
     const char *kind_name = ra_read_text(p->reader, RA_MAX_NAME);
     uint32_t flags = ra_read_u8(p->reader);
-    const char *name = ra_read_text(p->reader, RA_MAX_NAME);
+    const char *name = ra_read_text_within(p->reader, p->builder->context, RESATTN_LIMIT_NAME);
     if (p->reader->failed)
         return NULL;
     const ra_layer_kind *kind = ra_layer_kind_find(p->builder->context, kind_name);
     if (!kind)
         return refuse_kind(name, kind_name);
-    if (!check_flags(p, kind, flags, *name))
+    if (!check_flags(p, kind, flags, *name) ||
+        !ra_limit_fits(p->builder->context, RESATTN_LIMIT_LAYERS, (uint64_t)++p->layers, "the tree"))
         return NULL;
-    if (++p->layers > RA_BLOB_MAX_LAYERS)
-        return ra_fail_null(RESATTN_TOO_LARGE, "more than %d layers", RA_BLOB_MAX_LAYERS);
     bool is_path = flags & RA_BLOB_WHOLE_PATH;
     resattn_layer *layer = ra_layer_new(p->builder, kind, is_path || !*name ? NULL : name);
     if (!layer || (is_path && resattn_layer_set_path(layer, name) != RESATTN_OK) || !read_attributes(p, layer) ||
@@ -237,8 +236,8 @@ static resattn_layer *read_layers(parser *p)
     resattn_layer *stack[RA_MAX_DEPTH];
     int32_t missing[RA_MAX_DEPTH], depth = 0; /* children of stack[i] that are still to come */
     do {
-        if (depth == RA_MAX_DEPTH)
-            return ra_fail_null(RESATTN_TOO_LARGE, "layers are nested deeper than %d", RA_MAX_DEPTH);
+        if (!ra_limit_fits(p->builder->context, RESATTN_LIMIT_DEPTH, (uint64_t)depth + 1, "the tree"))
+            return NULL;
         resattn_layer *layer = read_layer(p, &missing[depth]);
         if (!layer || (depth > 0 && ra_layer_adopt(stack[depth - 1], layer) != RESATTN_OK))
             return NULL;

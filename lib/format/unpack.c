@@ -11,7 +11,8 @@ struct ra_unpacker {
     resattn_context *context;
     bool refuse_memory;
     z_stream z;
-    resattn_tensor *tensor;
+    resattn_tensor *tensor; /* NULL: the values are only counted */
+    int64_t elements;
     int32_t type;
     size_t plane;
     int64_t at; /* the element of this plane that comes next */
@@ -41,7 +42,7 @@ static void zlib_free(voidpf user, voidpf memory)
 static bool zlib_fail(const z_stream *z, int code)
 {
     if (code == Z_MEM_ERROR)
-        ra_fail(RESATTN_OUT_OF_MEMORY, "out of memory: zlib was refused its own");
+        ra_fail_within("zlib"); /* ra_alloc() has recorded what was missing */
     else if (code == Z_DATA_ERROR || code == Z_NEED_DICT)
         ra_fail(RESATTN_BAD_FORMAT, "damaged: zlib says '%s'", z->msg ? z->msg : "dictionary needed");
     else
@@ -76,16 +77,27 @@ void ra_unpacker_free(ra_unpacker *unpacker)
 
 /* ---- piece by piece ---- */
 
-bool ra_unpack_begin(ra_unpacker *unpacker, resattn_tensor *tensor, int32_t type)
+static bool begin(ra_unpacker *unpacker, resattn_tensor *tensor, int64_t elements, int32_t type)
 {
     unpacker->refuse_memory = false;
     unpacker->tensor = tensor;
+    unpacker->elements = elements;
     unpacker->type = type;
     unpacker->plane = 0;
     unpacker->at = 0;
     unpacker->ended = false;
     int code = inflateReset(&unpacker->z);
     return code == Z_OK || zlib_fail(&unpacker->z, code);
+}
+
+bool ra_unpack_begin(ra_unpacker *unpacker, resattn_tensor *tensor, int32_t type)
+{
+    return begin(unpacker, tensor, resattn_tensor_elements(tensor), type);
+}
+
+bool ra_unpack_begin_count(ra_unpacker *unpacker, int64_t elements, int32_t type)
+{
+    return begin(unpacker, NULL, elements, type);
 }
 
 /* Adds a block of a plane to the elements, which hold the planes before it; after the last one they become floats. */
@@ -114,14 +126,15 @@ static bool planes_are_full(const ra_unpacker *unpacker)
 static bool take_window(ra_unpacker *unpacker, int64_t size)
 {
     const unsigned char *from = unpacker->window;
-    int64_t elements = resattn_tensor_elements(unpacker->tensor);
+    int64_t elements = unpacker->elements;
     while (size > 0) {
         if (planes_are_full(unpacker)) {
             ra_fail(RESATTN_BAD_FORMAT, "damaged: more values than the shape has elements");
             return false;
         }
         int64_t left = elements - unpacker->at, count = size < left ? size : left;
-        add_block(unpacker, from, count);
+        if (unpacker->tensor)
+            add_block(unpacker, from, count);
         from += count;
         size -= count;
         unpacker->at += count;

@@ -17,8 +17,6 @@
 #define RA_MAX_PARAMS 8
 #define RA_MAX_SUFFIX 31        /* bytes of what a parameter or an attribute is called */
 #define RA_MAX_ATTRIBUTES 24
-#define RA_MAX_DEPTH 200        /* of a tree */
-#define RA_MAX_NAME 1024        /* bytes of a name or a path */
 #define RA_MAX_DIM (1 << 24)    /* largest channels, height, width, kernel */
 
 typedef struct ra_shape {

@@ -113,8 +113,8 @@ static bool set_up(resattn_network *network)
         layer_count++;
     if (!ra_names_differ(network->root, layer_count))
         return false;
-    int64_t elements = list_params(network);
-    if (elements < 0 || !sort_param_names(network) || !(network->values = ra_alloc(network->context, (size_t)elements, sizeof(float))))
+    network->padded = list_params(network);
+    if (network->padded < 0 || !sort_param_names(network))
         return false;
     network->mean = ra_alloc(network->context, (size_t)network->in_c, sizeof(float));
     network->deviation = ra_alloc(network->context, (size_t)network->in_c, sizeof(float));
@@ -187,7 +187,15 @@ static void ref_network(void *network) { resattn_network_ref(network); }
 
 static void unref_network(void *network) { resattn_network_unref(network); }
 
-resattn_network *resattn_network_new_zeroed(resattn_builder *builder, resattn_layer *root, int32_t in_channels)
+bool ra_network_add_values(resattn_network *network)
+{
+    network->values = ra_alloc(network->context, (size_t)network->padded, sizeof(float));
+    if (network->values)
+        place_params(network, network->values, false);
+    return network->values != NULL;
+}
+
+static resattn_network *make(resattn_builder *builder, resattn_layer *root, int32_t in_channels, bool values)
 {
     if (!can_be_root(builder, root, in_channels))
         return NULL;
@@ -205,15 +213,24 @@ resattn_network *resattn_network_new_zeroed(resattn_builder *builder, resattn_la
     network->in_c = in_channels;
     network->storage = RESATTN_F32;
     network->tensors = (ra_tensor_owner){.object = network, .ref = ref_network, .unref = unref_network};
-    if (!set_up(network)) {
+    if (!set_up(network) || (values && !ra_network_add_values(network))) {
         ra_unname_layers(root);
         free_network(network);
         return NULL;
     }
     for (resattn_layer *layer = root; layer; layer = ra_layer_next(root, layer))
         take_layer(network, layer);
-    place_params(network, network->values, false);
     return network;
+}
+
+resattn_network *resattn_network_new_zeroed(resattn_builder *builder, resattn_layer *root, int32_t in_channels)
+{
+    return make(builder, root, in_channels, true);
+}
+
+resattn_network *ra_network_new_empty(resattn_builder *builder, resattn_layer *root, int32_t in_channels)
+{
+    return make(builder, root, in_channels, false);
 }
 
 resattn_network *resattn_network_new(resattn_builder *builder, resattn_layer *root, int32_t in_channels)

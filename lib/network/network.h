@@ -36,6 +36,7 @@ struct resattn_network {
     atomic_int users;               /* runs of inference under way; -1: a training call is under way */
     atomic_bool backward_done;      /* gradients hold something */
     float *values, *gradients;      /* the memory of all parameters */
+    int64_t padded;                 /* how many numbers the values are, with the gaps between them */
     ra_tensor_owner tensors;        /* of the parameters and gradients: shares that are held of these */
     atomic_bool sealed;             /* the parameters are gone: values and gradients are NULL */
     pthread_mutex_t lock;           /* protects constants */
@@ -58,6 +59,11 @@ bool ra_network_read(resattn_network *network, const char *what);
 void ra_network_unshare(resattn_network *network);
 bool ra_network_take(resattn_network *network, const char *what);
 void ra_network_give(resattn_network *network);
+
+/* resattn_network_new_zeroed() in two steps, for files: without memory for values, so that nothing but its structure may be
+ * looked at; and that memory. NULL or false with the error recorded. */
+resattn_network *ra_network_new_empty(resattn_builder *builder, resattn_layer *root, int32_t in_channels);
+bool ra_network_add_values(resattn_network *network);
 
 /* The index of the parameter of a name, -1 if there is none (no error recorded). */
 int32_t ra_network_find(const resattn_network *network, const char *name);
