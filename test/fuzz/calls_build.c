@@ -269,6 +269,7 @@ static void share_context(calls *c)
     resattn_context_unref(context);
     fuzz_ok(resattn_context_set_seed(context, fuzz_u32(&c->in)));
     (void)resattn_context_threads(context);
+    fuzz_ok(resattn_context_set_limit(c->other, (resattn_limit)fuzz_range(&c->in, 0, 15), fuzz_int(&c->in)));
     /* Of the shared one it would end the threads, which the next session starts again. */
     fuzz_ok(resattn_context_set_runner(context == c->context ? c->other : context, NULL, NULL, fuzz_int(&c->in)));
     resattn_status_text((resattn_status)fuzz_int(&c->in));

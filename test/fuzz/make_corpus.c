@@ -25,6 +25,14 @@ static void write_input(const char *target, const char *name, const uint8_t *hea
     fclose(file);
 }
 
+/* ---- probes: every kind of file ---- */
+
+static void write_probe(const char *name, uint32_t options, const void *bytes, size_t size)
+{
+    const uint8_t head[] = {(uint8_t)options, 2, 200};
+    write_input("probe", name, head, sizeof head, bytes, size);
+}
+
 /* ---- blobs ---- */
 
 static void write_blob(resattn_network *network, const char *name, uint32_t options, int32_t level)
@@ -34,6 +42,8 @@ static void write_blob(resattn_network *network, const char *name, uint32_t opti
     FUZZ_CHECK(network && resattn_network_save_buffer(network, level, &bytes, &size) == RESATTN_OK, "%s", name);
     const uint8_t head[] = {(uint8_t)options, 9};
     write_input("blob", name, head, sizeof head, bytes, size);
+    if (options & 6)
+        write_probe(name, options & 7, bytes, size);
     resattn_buffer_free(bytes);
 }
 
@@ -67,6 +77,8 @@ static void write_checkpoints(resattn_context *context)
             snprintf(name, sizeof name, "%s%s%s", kind & 1 ? "adamw" : "sgd", kind & 2 ? "-average" : "",
                      own ? "-own" : "");
             write_input("checkpoint", name, head, sizeof head, bytes, size);
+            if (own)
+                write_probe(name, 1 + kind, bytes, size);
             free(bytes);
         }
 }
@@ -92,6 +104,7 @@ static void write_weights(resattn_network *network, resattn_dtype type, const ch
     const uint8_t whole[] = {(uint8_t)(options | 32), 3}, parts[] = {options, 3};
     char other[64];
     write_input("safetensors", name, whole, sizeof whole, bytes, size);
+    write_probe(name, type, bytes, size);
     /* Header, a zero, values. */
     size_t header = bytes[0] + 256U * bytes[1];
     memmove(bytes, bytes + 8, header);

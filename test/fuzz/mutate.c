@@ -190,6 +190,7 @@ static resattn_status load_blob(resattn_context *context, file *f)
     uint8_t *copy = malloc(f->size ? f->size : 1);
     FUZZ_CHECK(copy != NULL, "no memory");
     memcpy(copy, f->bytes, f->size);
+    resattn_probe_free(fuzz_made(resattn_probe_new_buffer(context, copy, f->size)));
     fuzz_stream stream = {.bytes = copy, .size = f->size, .piece = below(64)};
     resattn_network *network = fuzz_made(below(2) ? resattn_network_load_buffer(context, copy, f->size)
                                                   : resattn_network_load_stream(context, fuzz_stream_read, &stream));

@@ -11,7 +11,7 @@ set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
 build=${FUZZ_BUILD:-$root/build-fuzz}
-all="blob checkpoint safetensors round_trip calls convolution pictures"
+all="blob probe checkpoint safetensors round_trip calls convolution pictures"
 if [ $# -lt 1 ] || ! [ "$1" -gt 0 ] 2>/dev/null; then
     echo "Usage: test/fuzz/run.sh MINUTES_PER_TARGET [TARGET...] (targets: $all)" >&2
     exit 2
