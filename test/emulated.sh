@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Builds for another architecture and runs tests there in an emulator, on Debian. Models written here load there with the same
 # bytes, and the other way round.
-#   test/emulated.sh [ARCHITECTURE [FOLDER]]  arm64 (the default), s390x (big endian) or armhf (32 bits); in FOLDER,
+#   test/emulated.sh [ARCHITECTURE [FOLDER]]  arm64 (the default) or s390x (big endian); in FOLDER,
 #                                             build-ARCHITECTURE/ if not given
 # The packages of that architecture that the build needs go into a folder there that stands for its system's root; those of
 # this system stay as they are. Exits with 77 where something is not installed. Takes some ten minutes.
@@ -13,9 +13,8 @@ endian=little
 case $architecture in
 arm64) triplet=aarch64-linux-gnu family=aarch64 emulator=qemu-aarch64 ;;
 s390x) triplet=s390x-linux-gnu family=s390x emulator=qemu-s390x endian=big ;;
-armhf) triplet=arm-linux-gnueabihf family=arm emulator=qemu-arm ;;
 *)
-    echo "Usage: test/emulated.sh [arm64|s390x|armhf [FOLDER]]" >&2
+    echo "Usage: test/emulated.sh [arm64|s390x [FOLDER]]" >&2
     exit 2
     ;;
 esac
