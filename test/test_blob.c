@@ -71,6 +71,26 @@ START_TEST(every_bit_pattern)
 }
 END_TEST
 
+/* An attribute of -0 is not the default of 0, which a blob leaves out. */
+START_TEST(negative_zero)
+{
+    resattn_builder *b = resattn_builder_new(context);
+    resattn_layer *layer = resattn_bilinear_resize_new(b, "up", 4, 4);
+    ck_assert_int_eq(resattn_layer_set_real(layer, "factor", -0.0), RESATTN_OK);
+    resattn_network *network = resattn_network_new(b, layer, 1);
+    ck_assert_msg(network != NULL, "%s", resattn_last_error());
+    void *bytes;
+    size_t size;
+    save(network, 6, &bytes, &size);
+    resattn_network *loaded = resattn_network_load_buffer(context, bytes, size);
+    check_same(network, loaded);
+    resattn_network_unref(loaded);
+    resattn_buffer_free(bytes);
+    resattn_network_unref(network);
+    resattn_builder_free(b);
+}
+END_TEST
+
 /* Bytes that come in pieces of random sizes. */
 typedef struct pieces {
     const unsigned char *at;
@@ -376,6 +396,7 @@ static Suite *blob_suite(void)
     tcase_add_test(memory, buffer_at_every_level);
     tcase_add_test(memory, without_metadata);
     tcase_add_test(memory, every_bit_pattern);
+    tcase_add_test(memory, negative_zero);
     tcase_add_test(memory, large_tensors);
     tcase_add_test(memory, example_of_the_guide);
     tcase_add_test(memory, streams);

@@ -12,10 +12,11 @@
 
 /* ---- writing ---- */
 
+/* To the bit: a layer of the host's may tell -0 from 0. */
 static bool is_default(const ra_attribute *attribute, ra_value value)
 {
     return attribute->type == RESATTN_ATTRIBUTE_INT ? value.i == (int64_t)attribute->initial
-                                                    : !(value.r < attribute->initial || value.r > attribute->initial);
+                                                    : memcmp(&value.r, &attribute->initial, sizeof value.r) == 0;
 }
 
 static void write_attribute(const ra_attribute *attribute, ra_value value, ra_bytes *target)
