@@ -97,6 +97,13 @@ static inline bool ra_within(double value, double smallest, double largest)
 
 #define RA_ALIGNMENT 64
 
+/* Rounded up to the alignment, in floats. */
+static inline size_t ra_line(size_t floats)
+{
+    const size_t unit = RA_ALIGNMENT / sizeof(float);
+    return (floats + unit - 1) / unit * unit;
+}
+
 /* count * size bytes, zeroed; NULL with the error recorded (OUT_OF_MEMORY or TOO_LARGE). 0 bytes are as good as 1. */
 void *ra_alloc(resattn_context *context, size_t count, size_t size);
 /* The same, not zeroed: for large buffers that are written before they are read. */

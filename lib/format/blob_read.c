@@ -50,13 +50,12 @@ static bool read_tree(loader *l, ra_reader *reader)
     resattn_layer *root = l->builder ? ra_tree_read(reader, l->builder, l->features, &in_c) : NULL;
     if (!root || !ra_infer(root, in_c) || !check_parameters(l, root) || !ra_tree_least_rest(root, &least))
         return false;
+    /* A probe passes over the values; what stays is the normalization, of 8 bytes a channel. */
+    if (l->probe)
+        least = 8 * (size_t)in_c;
     /* Only what bytes that have arrived could fill gets memory. The payload may move: it has been read. */
     size_t payload = (size_t)(reader->end - l->source->data);
-    if (!l->probe && !ra_source_need(l->source, payload + RA_CHUNK_CRC_SIZE + least, "what the tree declares"))
-        return false;
-    /* A probe passes over the values; what stays is the normalization, of 8 bytes a channel. */
-    if (l->probe &&
-        !ra_source_need(l->source, payload + RA_CHUNK_CRC_SIZE + 8 * (size_t)in_c, "what the tree declares"))
+    if (!ra_source_need(l->source, payload + RA_CHUNK_CRC_SIZE + least, "what the tree declares"))
         return false;
     l->network = ra_network_new_empty(l->builder, root, in_c);
     return l->network != NULL;
@@ -250,6 +249,12 @@ static const chunk_kind *find_kind(const loader *l, const char *type)
     return NULL;
 }
 
+/* Goes over the rest of a chunk, which a probe leaves unread. */
+static bool end_chunk(const loader *l, ra_chunk *c)
+{
+    return l->probe ? ra_chunk_leave(l->source, c) : ra_chunk_end(l->source, c);
+}
+
 static bool read_chunk(loader *l)
 {
     ra_chunk c;
@@ -263,7 +268,7 @@ static bool read_chunk(loader *l)
     if (known)
         return true;
     if (!kind && (c.type[0] & 0x20))
-        return l->probe ? ra_chunk_leave(l->source, &c) : ra_chunk_end(l->source, &c);
+        return end_chunk(l, &c);
     if (!kind)
         ra_fail(RESATTN_UNSUPPORTED, "chunk %s at byte %llu is unknown: made by a later version?", c.type, at);
     else if ((l->network == NULL) != (kind == &kinds[0]))
@@ -272,7 +277,7 @@ static bool read_chunk(loader *l)
     else if (kind->read)
         return read_whole(l, &c, kind);
     else if (ra_tensors_read(&l->tensors, &c))
-        return l->probe ? ra_chunk_leave(l->source, &c) : ra_chunk_end(l->source, &c);
+        return end_chunk(l, &c);
     return ra_chunk_refuse(l->source, &c);
 }
 

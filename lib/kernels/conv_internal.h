@@ -120,11 +120,6 @@ static inline int32_t ra_equal_part(int64_t whole, int64_t most)
 {
     return (int32_t)ra_div_up(whole, ra_div_up(whole, most < 1 ? 1 : most));
 }
-/* Rounded up to the cache line, in floats. */
-static inline size_t ra_line(size_t floats)
-{
-    return (floats + 15) & ~(size_t)15;
-}
 
 /* Elements of the filter. */
 size_t ra_conv_filter_floats(const ra_conv *conv);

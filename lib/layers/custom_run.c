@@ -148,7 +148,7 @@ static float *values_of(const ra_op *op, int32_t index)
     if (!values)
         return op->layer->params[index].value;
     for (int32_t i = 0; i < index; i++)
-        values += ra_whole_lines((size_t)op->layer->params[i].elements);
+        values += ra_line((size_t)op->layer->params[i].elements);
     return (float *)values;
 }
 

@@ -164,8 +164,6 @@ static inline int32_t ra_int(const resattn_layer *layer, int32_t index)
 {
     return (int32_t)layer->attributes[index].i;
 }
-/* Floats of a cache line's multiple, enough for so many. */
-static inline size_t ra_whole_lines(size_t floats) { return (floats + 15) & ~(size_t)15; }
 
 static inline double ra_real(const resattn_layer *layer, int32_t index) { return layer->attributes[index].r; }
 

@@ -122,7 +122,7 @@ static size_t all_floats(const resattn_layer *layer)
 {
     size_t floats = 0;
     for (int32_t i = 0; i < layer->param_count; i++)
-        floats += ra_whole_lines((size_t)layer->params[i].elements);
+        floats += ra_line((size_t)layer->params[i].elements);
     return floats;
 }
 
@@ -131,7 +131,7 @@ static bool measure(constant *item, const ra_op *op)
 {
     size_t channels = (size_t)item->layer->out_c;
     if (is_norm(item)) {
-        item->weights = item->biases = ra_whole_lines(channels);
+        item->weights = item->biases = ra_line(channels);
         return true;
     }
     if (is_custom(item)) {
@@ -139,7 +139,7 @@ static bool measure(constant *item, const ra_op *op)
         return true;
     }
     item->weights = (size_t)param(item->layer, "weight")->elements;
-    item->biases = item->norm || param(item->layer, "bias") ? ra_whole_lines(channels) : 0;
+    item->biases = item->norm || param(item->layer, "bias") ? ra_line(channels) : 0;
     if (op->packed) {
         ra_conv conv = op->kind->convolution(op);
         if (!ra_conv_packed_floats(&conv, op->form, &item->weights)) {
@@ -147,7 +147,7 @@ static bool measure(constant *item, const ra_op *op)
             return false;
         }
     }
-    item->weights = ra_whole_lines(item->weights);
+    item->weights = ra_line(item->weights);
     return true;
 }
 
@@ -166,7 +166,7 @@ static void fill_custom(const constant *item)
     for (int32_t i = 0; i < item->layer->param_count; i++) {
         const ra_param *own = &item->layer->params[i];
         memcpy(next, own->value, (size_t)own->elements * sizeof(float));
-        next += ra_whole_lines((size_t)own->elements);
+        next += ra_line((size_t)own->elements);
     }
 }
 
@@ -258,7 +258,7 @@ static bool add(filling *f, constant item, const ra_op *op)
         !ra_grow(context, (void **)&f->ops, f->op_count, &f->op_capacity, sizeof *f->ops) ||
         !ra_grow(context, (void **)&constants->items, constants->count, &constants->capacity, sizeof item))
         return false;
-    size_t elements = is_norm(&item) || is_custom(&item) ? 0 : ra_whole_lines((size_t)param(item.layer, "weight")->elements);
+    size_t elements = is_norm(&item) || is_custom(&item) ? 0 : ra_line((size_t)param(item.layer, "weight")->elements);
     f->most = elements > f->most ? elements : f->most;
     f->ops[f->op_count++] = op;
     constants->items[constants->count++] = item;

@@ -12,13 +12,6 @@
 #include "layers/kinds.h"
 #include "network/names.h"
 
-/* Parameters begin on boundaries of RA_ALIGNMENT bytes. */
-static int64_t padded(int64_t elements)
-{
-    int64_t unit = RA_ALIGNMENT / (int64_t)sizeof(float);
-    return ra_div_up(elements, unit) * unit;
-}
-
 /* ---- making ---- */
 
 static bool name_param(const resattn_layer *layer, ra_param *param)
@@ -52,7 +45,7 @@ static int64_t list_params(resattn_network *network)
             network->params[network->param_count++] = param;
             if (param->elements > INT64_MAX / 8 - elements)
                 return ra_fail(RESATTN_TOO_LARGE, "%s: the network's parameters do not fit a size", param->name), -1;
-            elements += padded(param->elements);
+            elements += (int64_t)ra_line((size_t)param->elements); /* parameters begin on boundaries */
         }
     }
     return elements;
@@ -99,7 +92,7 @@ static void place_params(resattn_network *network, float *memory, bool gradients
             param->value = memory;
             tensor->version = &network->version;
         }
-        memory += padded(param->elements);
+        memory += ra_line((size_t)param->elements);
     }
 }
 
@@ -324,7 +317,7 @@ resattn_status ra_network_need_gradients(resattn_network *network)
         return RESATTN_OK;
     int64_t elements = 0;
     for (int32_t i = 0; i < network->param_count; i++)
-        elements += network->params[i]->trained ? padded(network->params[i]->elements) : 0;
+        elements += network->params[i]->trained ? (int64_t)ra_line((size_t)network->params[i]->elements) : 0;
     network->gradients = ra_alloc(network->context, (size_t)elements, sizeof(float));
     if (!network->gradients)
         return resattn_last_status();

@@ -59,21 +59,14 @@ static size_t output_floats(const resattn_session *session, int32_t value)
     return (size_t)session->batch * (size_t)shape.c * (size_t)shape.h * (size_t)shape.w;
 }
 
-/* Each output of its own memory begins on a boundary, as those in the arena do. */
-static size_t aligned_floats(size_t floats)
-{
-    const size_t unit = RA_ALIGNMENT / sizeof(float);
-    return (floats + unit - 1) / unit * unit;
-}
-
 static bool is_sliced(const resattn_session *session) { return session->program->slice < session->batch; }
 
-/* The plan has checked that its size fits. */
+/* The plan has checked that its size fits. Each output begins on a boundary, as those in the arena do. */
 static bool make_whole(resattn_session *session)
 {
     size_t floats = 0;
     for (int32_t i = 0; i < session->output_count; i++)
-        floats += aligned_floats(output_floats(session, session->outputs[i].value));
+        floats += ra_line(output_floats(session, session->outputs[i].value));
     session->whole = ra_alloc_raw(session->network->context, floats, sizeof(float));
     if (!session->whole)
         return false;
@@ -100,7 +93,7 @@ static bool make_outputs(resattn_session *session, const resattn_plan *plan)
         session_output *output = &session->outputs[i];
         float *data = next ? next : ra_value_data(session->program, session->arena, output->value);
         embed_value(session, &output->tensor, output->value, data);
-        next = next ? next + aligned_floats(output_floats(session, output->value)) : NULL;
+        next = next ? next + ra_line(output_floats(session, output->value)) : NULL;
     }
     return true;
 }
