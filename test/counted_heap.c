@@ -31,3 +31,9 @@ void counted_free(void *user, void *memory)
     heap->live -= whole->size;
     free(whole);
 }
+
+resattn_context *counted_context(counted_heap *heap)
+{
+    *heap = (counted_heap){0};
+    return resattn_context_new_with_allocator(1, counted_alloc, counted_free, heap);
+}

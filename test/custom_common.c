@@ -349,6 +349,30 @@ bool custom_define(resattn_context *context, custom_host *host)
     return define_swish(context, host) && define_depth(context, host) && define_noise(context, host);
 }
 
+resattn_context *custom_begin(custom_host *host)
+{
+    *host = (custom_host){0};
+    resattn_context *context = resattn_context_new(2);
+    ck_assert_msg(custom_define(context, host), "%s", resattn_last_error());
+    return context;
+}
+
+void custom_end(resattn_context *context, custom_host *host)
+{
+    ck_assert_int_eq(host->faults, 0);
+    resattn_context_unref(context);
+    ck_assert_int_eq(host->instances, 0);
+    ck_assert_int_eq(host->released, 3);
+}
+
+resattn_status custom_nothing(void *user, const resattn_layer *layer, resattn_custom_run *run)
+{
+    (void)user;
+    (void)layer;
+    (void)run;
+    return RESATTN_OK;
+}
+
 /* ---- a network ---- */
 
 resattn_layer *custom_swish(resattn_builder *b, custom_host *host, const char *name, double beta, const char *text)

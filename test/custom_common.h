@@ -35,6 +35,14 @@ typedef struct custom_host {
  */
 bool custom_define(resattn_context *context, custom_host *host);
 
+/* A context of two threads with these kinds, and a host that has seen nothing. */
+resattn_context *custom_begin(custom_host *host);
+/* Takes the context away: all of the host's must have been given back, and no callback been surprised. */
+void custom_end(resattn_context *context, custom_host *host);
+
+/* A callback that has nothing to do. */
+resattn_status custom_nothing(void *user, const resattn_layer *layer, resattn_custom_run *run);
+
 /* A layer of x-test-swish with an instance; NULL after an error. */
 resattn_layer *custom_swish(resattn_builder *b, custom_host *host, const char *name, double beta, const char *text);
 

@@ -12,23 +12,7 @@ need_packages $build_packages g++ binutils || exit 1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 size_limit=700000
-passed=0
-failed=0
-
-# check NAME COMMAND...: prints what the command printed if it failed.
-check()
-{
-    local name=$1
-    shift
-    if "$@" >"$work/log" 2>&1; then
-        echo "ok: $name"
-        passed=$((passed + 1))
-    else
-        echo "FAILED: $name"
-        cat "$work/log"
-        failed=$((failed + 1))
-    fi
-}
+. "$root/test/check.sh"
 
 # copy_tree FOLDER: the sources, as a release has them.
 copy_tree()

@@ -21,24 +21,7 @@ version=$(sed -n "s/^  version: '\(.*\)',$/\1/p" "$root/meson.build" | sed -n 1p
 source=$work/resattn-$version
 below=$work/root
 maintainer="${DEBFULLNAME:-Local build} <${DEBEMAIL:-packager@localhost.localdomain}>"
-passed=0
-failed=0
-
-# check NAME COMMAND...: prints what the command printed if it failed.
-check()
-{
-    local name=$1
-    shift
-    if "$@" >"$work/log" 2>&1; then
-        echo "ok: $name"
-        passed=$((passed + 1))
-        return 0
-    fi
-    echo "FAILED: $name"
-    tail -n 60 "$work/log"
-    failed=$((failed + 1))
-    return 1
-}
+. "$root/test/check.sh"
 
 unpack()
 {

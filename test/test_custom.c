@@ -15,25 +15,12 @@ static custom_host host;
 
 static void set_up(void)
 {
-    host = (custom_host){0};
-    context = resattn_context_new(2);
-    ck_assert_msg(custom_define(context, &host), "%s", resattn_last_error());
+    context = custom_begin(&host);
 }
 
 static void tear_down(void)
 {
-    ck_assert_int_eq(host.faults, 0);
-    resattn_context_unref(context);
-    ck_assert_int_eq(host.instances, 0);
-    ck_assert_int_eq(host.released, 3);
-}
-
-static resattn_status do_nothing(void *user, const resattn_layer *layer, resattn_custom_run *run)
-{
-    (void)user;
-    (void)layer;
-    (void)run;
-    return RESATTN_OK;
+    custom_end(context, &host);
 }
 
 /* ---- gradients, against differences in double precision ---- */
@@ -394,7 +381,7 @@ static void *run_many(void *data)
     for (int i = 0; i < 20; i++) {
         char name[32];
         snprintf(name, sizeof name, "x-of-thread-%d-%d", self->number, i);
-        self->wrong += resattn_custom_new(context, name, do_nothing, NULL, NULL) == NULL;
+        self->wrong += resattn_custom_new(context, name, custom_nothing, NULL, NULL) == NULL;
         self->wrong += resattn_session_forward(session, input) != RESATTN_OK;
         self->wrong += custom_hash(resattn_session_output(session, NULL), 1) != self->expected;
     }
@@ -495,7 +482,7 @@ START_TEST(training_without_backward)
 {
     for (int32_t behind = 0; behind < 2; behind++) {
         resattn_context *c = resattn_context_new(1);
-        resattn_custom_new(c, "x-one-way", do_nothing, NULL, NULL);
+        resattn_custom_new(c, "x-one-way", custom_nothing, NULL, NULL);
         resattn_builder *b = resattn_builder_new(c);
         resattn_layer *net = resattn_sequential_new(b, NULL),
                       *own = resattn_custom_layer_new(b, "x-one-way", "own", NULL);

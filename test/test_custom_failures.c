@@ -13,17 +13,12 @@ static custom_host host;
 
 static void set_up(void)
 {
-    host = (custom_host){0};
-    context = resattn_context_new(2);
-    ck_assert_msg(custom_define(context, &host), "%s", resattn_last_error());
+    context = custom_begin(&host);
 }
 
 static void tear_down(void)
 {
-    ck_assert_int_eq(host.faults, 0);
-    resattn_context_unref(context);
-    ck_assert_int_eq(host.instances, 0);
-    ck_assert_int_eq(host.released, 3);
+    custom_end(context, &host);
 }
 
 /* ---- callbacks that fail ---- */

@@ -14,25 +14,12 @@ static custom_host host;
 
 static void set_up(void)
 {
-    host = (custom_host){0};
-    context = resattn_context_new(2);
-    ck_assert_msg(custom_define(context, &host), "%s", resattn_last_error());
+    context = custom_begin(&host);
 }
 
 static void tear_down(void)
 {
-    ck_assert_int_eq(host.faults, 0);
-    resattn_context_unref(context);
-    ck_assert_int_eq(host.instances, 0);
-    ck_assert_int_eq(host.released, 3);
-}
-
-static resattn_status do_nothing(void *user, const resattn_layer *layer, resattn_custom_run *run)
-{
-    (void)user;
-    (void)layer;
-    (void)run;
-    return RESATTN_OK;
+    custom_end(context, &host);
 }
 
 START_TEST(names_of_kinds)
@@ -41,15 +28,15 @@ START_TEST(names_of_kinds)
         "swish", "x-",         "x_swish", "x-Swish", "x-a.b",
         "x- ",   "x-\xC3\xA4", "relu",    "",        "x-0123456789012345678901234567890123456789"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        ck_assert_ptr_null(resattn_custom_new(context, bad[i], do_nothing, NULL, NULL));
+        ck_assert_ptr_null(resattn_custom_new(context, bad[i], custom_nothing, NULL, NULL));
         test_expect_error(RESATTN_INVALID_ARGUMENT, bad[i]);
     }
     ck_assert_ptr_nonnull(
-        resattn_custom_new(context, "x-01234567890123456789012345678901234567", do_nothing, NULL, NULL));
-    ck_assert_ptr_null(resattn_custom_new(context, "x-test-swish", do_nothing, &host, NULL));
+        resattn_custom_new(context, "x-01234567890123456789012345678901234567", custom_nothing, NULL, NULL));
+    ck_assert_ptr_null(resattn_custom_new(context, "x-test-swish", custom_nothing, &host, NULL));
     test_expect_error(RESATTN_DUPLICATE, "x-test-swish");
     resattn_context *other = resattn_context_new(1);
-    ck_assert_ptr_nonnull(resattn_custom_new(other, "x-test-swish", do_nothing, &host, NULL));
+    ck_assert_ptr_nonnull(resattn_custom_new(other, "x-test-swish", custom_nothing, &host, NULL));
     resattn_context_unref(other);
 }
 END_TEST
@@ -57,7 +44,7 @@ END_TEST
 START_TEST(attributes_of_kinds)
 {
     const resattn_attribute_type type = RESATTN_ATTRIBUTE_INT;
-    resattn_custom *kind = resattn_custom_new(context, "x-many", do_nothing, NULL, NULL);
+    resattn_custom *kind = resattn_custom_new(context, "x-many", custom_nothing, NULL, NULL);
     ck_assert_int_eq(resattn_custom_add_attribute(kind, "a b", type, 0, 0, 1, 0), RESATTN_INVALID_ARGUMENT);
     ck_assert_int_eq(resattn_custom_add_attribute(kind, "a", (resattn_attribute_type)3, 0, 0, 1, 0),
                      RESATTN_INVALID_ARGUMENT);
@@ -89,7 +76,7 @@ START_TEST(attributes_of_kinds)
     ck_assert_int_eq(resattn_layer_set_int(layer, "a17", 101), RESATTN_INVALID_ARGUMENT);
     /* the kind is fixed now */
     ck_assert_int_eq(resattn_custom_add_attribute(kind, "b", type, 0, 0, 1, 0), RESATTN_WRONG_STATE);
-    ck_assert_int_eq(resattn_custom_set_backward(kind, do_nothing, 0), RESATTN_WRONG_STATE);
+    ck_assert_int_eq(resattn_custom_set_backward(kind, custom_nothing, 0), RESATTN_WRONG_STATE);
     ck_assert_int_eq(resattn_custom_set_shape(kind, NULL, NULL), RESATTN_WRONG_STATE);
     ck_assert_int_eq(resattn_custom_set_cost(kind, NULL, NULL), RESATTN_WRONG_STATE);
     ck_assert_int_eq(resattn_custom_set_instance(kind, NULL, NULL, NULL), RESATTN_WRONG_STATE);
@@ -107,7 +94,7 @@ START_TEST(a_hundred_kinds)
         char name[32];
         snprintf(name, sizeof name, "x-kind%d-", i % 100);
         if (i < 100)
-            ck_assert_ptr_nonnull(resattn_custom_new(context, name, do_nothing, NULL, NULL));
+            ck_assert_ptr_nonnull(resattn_custom_new(context, name, custom_nothing, NULL, NULL));
         resattn_layer_add(net, resattn_custom_layer_new(b, name, NULL, NULL));
     }
     resattn_network *network = resattn_network_new(b, net, 3);
@@ -163,7 +150,7 @@ START_TEST(parameters_of_layers)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         wanted want = cases[i].want;
         resattn_context *own = resattn_context_new(1);
-        resattn_custom *kind = resattn_custom_new(own, "x-declares", do_nothing, &want, NULL);
+        resattn_custom *kind = resattn_custom_new(own, "x-declares", custom_nothing, &want, NULL);
         resattn_custom_set_shape(kind, declare, NULL);
         resattn_builder *b = resattn_builder_new(own);
         resattn_layer *layer = resattn_custom_layer_new(b, "x-declares", "one", NULL);

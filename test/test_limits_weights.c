@@ -29,9 +29,8 @@ static void set_up(void)
 {
     weights_set_up();
     resattn_context_unref(context);
-    heap = (counted_heap){0};
+    context = counted_context(&heap);
     json_set_alloc_funcs(json_alloc, json_free);
-    context = resattn_context_new_with_allocator(1, counted_alloc, counted_free, &heap);
     resattn_builder *b = resattn_builder_new(context);
     network = resattn_network_new(b, resattn_linear_new(b, "fc", 3), 5);
     resattn_builder_free(b);

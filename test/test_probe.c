@@ -18,8 +18,7 @@ static void set_up(void)
 {
     make_blob();
     resattn_context_unref(context);
-    heap = (counted_heap){0};
-    context = resattn_context_new_with_allocator(1, counted_alloc, counted_free, &heap);
+    context = counted_context(&heap);
 }
 
 static void tear_down(void)

@@ -16,8 +16,7 @@ static void set_up(void)
 {
     weights_set_up();
     resattn_context_unref(context);
-    heap = (counted_heap){0};
-    context = resattn_context_new_with_allocator(1, counted_alloc, counted_free, &heap);
+    context = counted_context(&heap);
     network = small_network(context);
 }
 

@@ -5,8 +5,6 @@
  */
 #include "fuzz.h"
 
-#include <string.h>
-
 enum { OPTIONS = 2, LIMIT = 64 << 20 };
 
 static resattn_network *load(resattn_context *context, uint32_t options, const uint8_t *blob, size_t size)
@@ -24,13 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (size < OPTIONS)
         return 0;
     uint32_t options = bytes[0];
-    /* A block of its own, so that a checker sees a read beyond the end. */
     size_t blob_size = size - OPTIONS;
-    uint8_t *blob = malloc(blob_size ? blob_size : 1);
-    FUZZ_CHECK(blob != NULL, "no memory");
-    memcpy(blob, bytes + OPTIONS, blob_size);
-    if (options & 1)
-        fuzz_mend_blob(blob, blob_size);
+    uint8_t *blob = fuzz_own_blob(bytes + OPTIONS, blob_size, options & 1);
     fuzz_heap heap = {.limit = LIMIT, .fail_at = options & 16 ? bytes[1] + 1 : 0};
     resattn_context *context = fuzz_context_new(&heap, 1);
     if (context) {

@@ -6,8 +6,6 @@
  */
 #include "fuzz.h"
 
-#include <string.h>
-
 #include "samples.h"
 
 enum { OPTIONS = 2, LIMIT = 64 << 20 };
@@ -57,11 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         return 0;
     uint32_t options = bytes[0];
     size_t blob_size = size - OPTIONS;
-    uint8_t *blob = malloc(blob_size ? blob_size : 1);
-    FUZZ_CHECK(blob != NULL, "no memory");
-    memcpy(blob, bytes + OPTIONS, blob_size);
-    if (options & 1)
-        fuzz_mend_blob(blob, blob_size);
+    uint8_t *blob = fuzz_own_blob(bytes + OPTIONS, blob_size, options & 1);
     fuzz_heap heap = {.limit = LIMIT, .fail_at = options & 16 ? bytes[1] + 1 : 0};
     resattn_context *context = fuzz_context_new(&heap, 1);
     if (context) {

@@ -79,6 +79,8 @@ resattn_layer *fuzz_custom_layer(resattn_builder *builder, const char *name, boo
 
 /* Makes the checksums and lengths of a blob right, wherever there is enough left of it to say which they are. */
 void fuzz_mend_blob(uint8_t *bytes, size_t size);
+/* A copy in a block of its own, so that a checker sees a read beyond the end, mended or not; freed with free(). */
+uint8_t *fuzz_own_blob(const uint8_t *bytes, size_t size, bool mended);
 
 /* A stream of bytes for the library's callbacks. */
 typedef struct fuzz_stream {

@@ -81,3 +81,13 @@ void fuzz_mend_blob(uint8_t *bytes, size_t size)
         store(chunk + CHUNK_HEAD + length, crc32(0, chunk, (uInt)(CHUNK_HEAD + length)), 4);
     }
 }
+
+uint8_t *fuzz_own_blob(const uint8_t *bytes, size_t size, bool mended)
+{
+    uint8_t *own = malloc(size ? size : 1);
+    FUZZ_CHECK(own != NULL, "no memory");
+    memcpy(own, bytes, size);
+    if (mended)
+        fuzz_mend_blob(own, size);
+    return own;
+}

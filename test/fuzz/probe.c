@@ -91,11 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         return 0;
     uint32_t options = bytes[0];
     size_t file_size = size - OPTIONS;
-    uint8_t *file = malloc(file_size ? file_size : 1);
-    FUZZ_CHECK(file != NULL, "no memory");
-    memcpy(file, bytes + OPTIONS, file_size);
-    if (options & 1)
-        fuzz_mend_blob(file, file_size);
+    uint8_t *file = fuzz_own_blob(bytes + OPTIONS, file_size, options & 1);
     fuzz_heap heap = {.limit = LIMIT};
     resattn_context *context = fuzz_context_new(&heap, 1);
     resattn_limit limit =

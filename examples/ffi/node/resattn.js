@@ -51,17 +51,18 @@ function declareEnum(body, name) {
 }
 
 function declareFunction(text) {
-    const [, result, name] = /^([\w\s]+?[\s*]+)resattn_(\w+)\s*\(/.exec(text);
+    const [, spaced, name] = /^([\w\s]+?[\s*]+)resattn_(\w+)\s*\(/.exec(text);
+    const result = spaced.trim();
     const call = lib.func(text);
     raw[name] = call;
-    const kind = /^(?:const )?resattn_(\w+) \*$/.exec(result.trim());
-    const text_result = /char \*$/.test(result.trim());
+    const kind = /^(?:const )?resattn_(\w+) \*$/.exec(result);
+    const text_result = /char \*$/.test(result);
     const plain = (value) => (value instanceof Handle ? value.pointer : value);
     ra[name] = (...values) => {
         if (kind || text_result)
             raw.clear_error();
         const answer = call(...values.map(plain));
-        const failed = result.trim() === 'resattn_status' ? answer !== 0 && name !== 'last_status' :
+        const failed = result === 'resattn_status' ? answer !== 0 && name !== 'last_status' :
             (kind || text_result) && !answer && raw.last_status() !== 0;
         if (failed) {
             const error = new Error(raw.last_error());

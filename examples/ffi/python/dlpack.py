@@ -2,7 +2,7 @@
 """Tensors to and from every library that knows DLPack, without copies: numpy.from_dlpack(), torch.from_dlpack(), ..."""
 import ctypes
 
-from resattn import Error, _wrapped, ffi, lib, tensor_ref
+from resattn import Error, ffi, lib, tensor_ref, tensor_wrap
 
 ffi.cdef("""
 typedef struct { int32_t device_type, device_id; } DLDevice;
@@ -34,8 +34,7 @@ def _delete(managed):
 @ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 def _drop_unused(capsule):
     if _is_valid(capsule, FRESH):  # nobody has taken it
-        _pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
-        _lent.pop(_pointer_of(ctypes.cast(capsule, ctypes.py_object), FRESH), None)
+        _lent.pop(_pointer(ctypes.cast(capsule, ctypes.py_object), FRESH), None)
 
 
 class Exported:
@@ -84,8 +83,8 @@ def from_dlpack(context, source):
     address = int(ffi.cast("intptr_t", managed))
     _taken[address] = True
     try:
-        tensor = _wrapped("tensor_wrap")(context, dtype, given.ndim, given.shape, lib.RESATTN_CHANNELS_FIRST,
-                                         given.strides, data, _release, managed)
+        tensor = tensor_wrap(context, dtype, given.ndim, given.shape, lib.RESATTN_CHANNELS_FIRST, given.strides, data,
+                             _release, managed)
     except Error:
         _taken.pop(address)
         raise

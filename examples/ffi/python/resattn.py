@@ -82,6 +82,8 @@ def __getattr__(name):
 
 # ---- tensors and NumPy arrays, without copies ----
 
+tensor_wrap = _wrapped("tensor_wrap")
+
 _dtypes = {lib.RESATTN_F32: numpy.dtype("f4"), lib.RESATTN_U8: numpy.dtype("u1")}
 
 
@@ -100,9 +102,9 @@ def wrap(context, array):
     key = next(_next)
     _held[key] = array
     try:
-        return _wrapped("tensor_wrap")(context, dtype, array.ndim, list(array.shape), lib.RESATTN_CHANNELS_FIRST,
-                                       [step // array.itemsize for step in array.strides],
-                                       ffi.cast("void *", array.ctypes.data), _release, ffi.cast("void *", key))
+        return tensor_wrap(context, dtype, array.ndim, list(array.shape), lib.RESATTN_CHANNELS_FIRST,
+                           [step // array.itemsize for step in array.strides],
+                           ffi.cast("void *", array.ctypes.data), _release, ffi.cast("void *", key))
     except Error:
         _held.pop(key, None)
         raise
