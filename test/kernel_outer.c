@@ -26,7 +26,7 @@ void check_outer(bool special)
     float beta = (float)pick(0, 1);
     float *a = new_matrix(depth, rows, a_row), *b = new_matrix(depth, columns, b_row);
     float *c = new_matrix(rows, columns, c_row);
-    size_t c_floats = (size_t)((rows - 1) * c_row + columns), scratch_floats = ra_outer_scratch(columns);
+    size_t c_floats = (size_t)((rows - 1) * c_row + columns), scratch_floats = ra_outer_scratch();
     if (special)
         a[pick(0, depth - 1) * a_row + pick(0, rows - 1)] = pick_special();
     float *before = copy_floats(c, c_floats), *scratch = new_floats(scratch_floats, false);

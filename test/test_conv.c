@@ -255,6 +255,20 @@ static size_t result_floats(const trial *t, pass p)
     return p == FORWARD ? t->y_floats : p == INPUT ? t->x_floats : t->filter_floats;
 }
 
+static const char *describe(const trial *t, const options *o)
+{
+    static char text[400];
+    static const char *const passes[] = {"forward", "input gradient", "filter gradient"};
+    const ra_conv *c = &t->conv;
+    snprintf(
+        text, sizeof text,
+        "%s, n %d, in %dx%dx%d, out %dx%dx%d, kernel %dx%d, stride %dx%d, dilation %dx%d, pad %d %d, groups %d%s%s%s",
+        passes[o->pass], t->n, c->in_c, c->in_h, c->in_w, c->out_c, c->out_h, c->out_w, c->kernel_h, c->kernel_w,
+        c->stride_h, c->stride_w, c->dilation_h, c->dilation_w, c->pad_top, c->pad_left, c->groups,
+        o->accumulate ? ", accumulate" : "", o->bias ? ", bias" : "", o->relu ? ", relu" : "");
+    return text;
+}
+
 /* Runs one pass on a context; returns the result, begun with `start`. */
 static float *run(resattn_context *context, const trial *t, const options *o, const float *start)
 {
@@ -283,25 +297,12 @@ static float *run(resattn_context *context, const trial *t, const options *o, co
     int after = atomic_load(&allocations);
     if (workers <= 2)
         ck_assert_int_eq(after, before);
-    check_guards("result", result, floats);
+    const char *what = describe(t, o);
+    check_guards(what, result, floats);
     check_guards("work", work, bytes / sizeof(float));
     free_floats(work);
     free_floats(prepared);
     return result;
-}
-
-static const char *describe(const trial *t, const options *o)
-{
-    static char text[400];
-    static const char *const passes[] = {"forward", "input gradient", "filter gradient"};
-    const ra_conv *c = &t->conv;
-    snprintf(
-        text, sizeof text,
-        "%s, n %d, in %dx%dx%d, out %dx%dx%d, kernel %dx%d, stride %dx%d, dilation %dx%d, pad %d %d, groups %d%s%s%s",
-        passes[o->pass], t->n, c->in_c, c->in_h, c->in_w, c->out_c, c->out_h, c->out_w, c->kernel_h, c->kernel_w,
-        c->stride_h, c->stride_w, c->dilation_h, c->dilation_w, c->pad_top, c->pad_left, c->groups,
-        o->accumulate ? ", accumulate" : "", o->bias ? ", bias" : "", o->relu ? ", relu" : "");
-    return text;
 }
 
 static void compare_to_loops(const trial *t, const options *o, const float *start, const float *result)
@@ -396,13 +397,40 @@ START_TEST(chosen_geometries)
     static const struct {
         int32_t in_c, out_c, size, kernel, stride, dilation, pad, groups, n;
     } list[] = {
-        {3, 64, 23, 7, 2, 1, 3, 1, 1},   {16, 16, 32, 3, 1, 1, 1, 1, 2},  {96, 96, 9, 3, 1, 1, 1, 1, 1},
-        {40, 200, 8, 3, 1, 1, 1, 1, 1},  {130, 210, 7, 3, 2, 1, 1, 1, 1}, {600, 40, 6, 3, 1, 1, 1, 1, 1},
-        {40, 600, 6, 3, 2, 1, 1, 1, 1},  {300, 300, 7, 1, 1, 1, 0, 1, 2}, {1100, 70, 5, 1, 1, 1, 0, 1, 1},
-        {70, 1100, 5, 1, 1, 1, 0, 1, 1}, {64, 32, 28, 1, 2, 1, 0, 1, 2},  {8, 24, 33, 1, 1, 1, 0, 1, 2},
-        {32, 32, 15, 3, 1, 1, 1, 32, 2}, {32, 32, 15, 3, 2, 1, 1, 8, 2},  {64, 64, 9, 3, 1, 2, 2, 4, 1},
-        {20, 20, 11, 4, 4, 1, 0, 1, 2},  {12, 12, 9, 2, 3, 1, 0, 1, 1},   {6, 10, 9, 3, 2, 2, 2, 1, 1},
-        {1, 1, 1, 1, 1, 1, 0, 1, 1},     {5, 7, 1, 3, 2, 1, 1, 1, 9},     {64, 256, 24, 1, 1, 1, 0, 1, 3},
+        {3, 64, 23, 7, 2, 1, 3, 1, 1},
+        {16, 16, 32, 3, 1, 1, 1, 1, 2},
+        {96, 96, 9, 3, 1, 1, 1, 1, 1},
+        {40, 200, 8, 3, 1, 1, 1, 1, 1},
+        {130, 210, 7, 3, 2, 1, 1, 1, 1},
+        {600, 40, 6, 3, 1, 1, 1, 1, 1},
+        {40, 600, 6, 3, 2, 1, 1, 1, 1},
+        {300, 300, 7, 1, 1, 1, 0, 1, 2},
+        {1100, 70, 5, 1, 1, 1, 0, 1, 1},
+        {70, 1100, 5, 1, 1, 1, 0, 1, 1},
+        {64, 32, 28, 1, 2, 1, 0, 1, 2},
+        {8, 24, 33, 1, 1, 1, 0, 1, 2},
+        {32, 32, 15, 3, 1, 1, 1, 32, 2},
+        {32, 32, 15, 3, 2, 1, 1, 8, 2},
+        {64, 64, 9, 3, 1, 2, 2, 4, 1},
+        {20, 20, 11, 4, 4, 1, 0, 1, 2},
+        {12, 12, 9, 2, 3, 1, 0, 1, 1},
+        {6, 10, 9, 3, 2, 2, 2, 1, 1},
+        {1, 1, 1, 1, 1, 1, 0, 1, 1},
+        {5, 7, 1, 3, 2, 1, 1, 1, 9},
+        {64, 256, 24, 1, 1, 1, 0, 1, 3},
+        {5, 7, 19, 18, 1, 1, 0, 1, 2},
+        {6, 4, 40, 17, 2, 2, 0, 2, 1},
+        {1100, 3, 9, 8, 1, 1, 0, 1, 1},
+        {1, 1, 150, 80, 1, 1, 0, 1, 1},
+        {16, 16, 21, 5, 4, 3, 2, 16, 2},
+        {16, 16, 21, 5, 3, 4, 8, 8, 1},
+        {16, 16, 25, 5, 4, 6, 3, 8, 1},
+        {8, 8, 20, 19, 1, 1, 0, 4, 1},
+        {3, 2, 1200, 600, 600, 1, 0, 1, 1},
+        {1023, 70, 4, 3, 1, 1, 1, 1, 1},
+        /* If every pixel asked for every tap, these would take days. */
+        {2, 2, 1502, 1501, 1, 1, 0, 1, 1},
+        {4, 4, 1502, 1501, 1, 1, 0, 4, 1},
     };
     resattn_context *contexts[WORKER_COUNTS];
     open_contexts(contexts);

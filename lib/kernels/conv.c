@@ -128,28 +128,16 @@ typedef struct phase {
     int32_t first, delta; /* position in dy of tap `last` for the phase's pixel 0, and the distance between taps */
 } phase;
 
-static int32_t common_divisor(int32_t a, int32_t b)
-{
-    while (b != 0) {
-        int32_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 /* Input pixel i meets output pixel o at tap k where o * stride = i + pad - k * dilation. */
 static phase make_phase(int32_t offset, int32_t size, int32_t kernel, int32_t stride, int32_t dilation, int32_t pad)
 {
-    int32_t divisor = common_divisor(stride, dilation), period = stride / divisor;
-    phase p = {.pixels = (size - offset + stride - 1) / stride, .period = period, .delta = dilation / divisor};
-    int32_t k = ra_min(kernel, period) - 1;
-    while (k >= 0 && ((int64_t)offset + pad - (int64_t)k * dilation) % stride != 0)
-        k--;
-    if (k < 0)
+    int64_t step, k = ra_first_tap((int64_t)offset + pad, stride, dilation, &step);
+    phase p = {.pixels = (size - offset + stride - 1) / stride, .period = (int32_t)step};
+    p.delta = (int32_t)(step * dilation / stride);
+    if (k < 0 || k >= kernel)
         return p;
-    p.taps = (kernel - 1 - k) / period + 1;
-    p.last = k + (p.taps - 1) * period;
+    p.taps = (int32_t)((kernel - 1 - k) / step) + 1;
+    p.last = (int32_t)(k + (p.taps - 1) * step);
     p.first = (int32_t)(((int64_t)offset + pad - (int64_t)p.last * dilation) / stride);
     return p;
 }
@@ -248,6 +236,8 @@ bool ra_conv_backward_input_work(const ra_conv *conv, int32_t n, int32_t workers
 {
     if (ra_conv_is_direct(conv))
         return ra_direct_work(conv, n, 1, bytes);
+    if (ra_conv_is_narrow(conv))
+        return ra_narrow_work(conv, n, workers, bytes);
     input_plan plan = make_input_plan(conv, n);
     ra_tiling_bounds most = ra_tiling_most(&plan.extent);
     size_t whole = ra_line((size_t)most.whole_rows * (size_t)ra_conv_taps(conv) * (size_t)conv->out_c);
@@ -347,6 +337,10 @@ void ra_conv_backward_input(resattn_context *context, const ra_conv *conv, int32
 {
     if (ra_conv_is_direct(conv)) {
         ra_direct_backward_input(context, conv, n, dy, filter, accumulate, dx, work);
+        return;
+    }
+    if (ra_conv_is_narrow(conv)) {
+        ra_narrow_backward_input(context, conv, n, dy, filter, accumulate, dx, work);
         return;
     }
     input_job job = {

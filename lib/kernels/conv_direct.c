@@ -166,36 +166,57 @@ static void reorder_task(void *context, int32_t group, int32_t worker)
                    job->filter + ((group * out_c + o) * taps + tap) * in_c, (size_t)in_c * sizeof(float));
 }
 
-/* The output position that input position i meets at tap k; -1 if there is none. */
-static int64_t meets(int64_t i, int64_t k, int32_t pad, int32_t dilation, int32_t stride, int32_t size)
+/* The taps of one dimension at which a position of the input meets one of the output: first, first + step, ... last. */
+typedef struct meetings {
+    int64_t first, last, step;
+} meetings;
+
+/* Input position i meets output position o at tap k where o * stride = i + pad - k * dilation: whatever the sizes, only
+ * such taps are looked at. */
+static meetings find_meetings(int64_t i, int32_t pad, int32_t kernel, int32_t dilation, int32_t stride, int32_t size)
 {
-    int64_t o = i + pad - k * dilation;
-    return o < 0 || o % stride != 0 || o / stride >= size ? -1 : o / stride;
+    int64_t reach = i + pad, beyond = reach - (size - INT64_C(1)) * stride;
+    int64_t least = beyond > 0 ? ra_div_up(beyond, dilation) : 0;
+    meetings taps = {.last = reach < 0 ? -1 : ra_smaller(reach / dilation, kernel - 1)};
+    taps.first = ra_first_tap(reach, stride, dilation, &taps.step);
+    if (taps.first < 0)
+        taps.last = -2; /* none: before the first */
+    else if (taps.first < least)
+        taps.first += ra_round_up(least - taps.first, taps.step);
+    return taps;
+}
+
+static void input_pixel(const direct_job *job, int64_t image, int64_t iy, const meetings *y, int64_t ix, float *dx)
+{
+    const ra_conv *conv = job->conv;
+    int32_t in_c = conv->in_c / conv->groups, out_c = conv->out_c / conv->groups;
+    int64_t taps = ra_conv_taps(conv);
+    meetings x = find_meetings(ix, conv->pad_left, conv->kernel_w, conv->dilation_w, conv->stride_w, conv->out_w);
+    tap_list list = {.count = 0};
+    for (int64_t ky = y->first; ky <= y->last; ky += y->step)
+        for (int64_t kx = x.first; kx <= x.last; kx += x.step) {
+            int64_t oy = (iy + conv->pad_top - ky * conv->dilation_h) / conv->stride_h;
+            int64_t ox = (ix + conv->pad_left - kx * conv->dilation_w) / conv->stride_w;
+            if (list.count == LIST) {
+                multiply(&list, conv->groups, taps, out_c, in_c, job->weights, dx);
+                list.count = 0;
+            }
+            list.tap[list.count] = ky * conv->kernel_w + kx;
+            list.source[list.count++] = job->dy + ((image * conv->out_h + oy) * conv->out_w + ox) * conv->out_c;
+        }
+    multiply(&list, conv->groups, taps, out_c, in_c, job->weights, dx);
 }
 
 static void input_line(const direct_job *job, int64_t line)
 {
     const ra_conv *conv = job->conv;
-    int32_t in_c = conv->in_c / conv->groups, out_c = conv->out_c / conv->groups;
-    int64_t image = line / conv->in_h, iy = line % conv->in_h, taps = ra_conv_taps(conv);
+    int64_t iy = line % conv->in_h;
+    meetings y = find_meetings(iy, conv->pad_top, conv->kernel_h, conv->dilation_h, conv->stride_h, conv->out_h);
     for (int64_t ix = 0; ix < conv->in_w; ix++) {
         float *dx = job->result + (line * conv->in_w + ix) * conv->in_c;
-        tap_list list = {.count = 0};
         if (!job->accumulate)
             memset(dx, 0, (size_t)conv->in_c * sizeof(float));
-        for (int64_t tap = 0; tap < taps; tap++) {
-            int64_t oy = meets(iy, tap / conv->kernel_w, conv->pad_top, conv->dilation_h, conv->stride_h, conv->out_h);
-            int64_t ox = meets(ix, tap % conv->kernel_w, conv->pad_left, conv->dilation_w, conv->stride_w, conv->out_w);
-            if (oy < 0 || ox < 0)
-                continue;
-            if (list.count == LIST) {
-                multiply(&list, conv->groups, taps, out_c, in_c, job->weights, dx);
-                list.count = 0;
-            }
-            list.tap[list.count] = tap;
-            list.source[list.count++] = job->dy + ((image * conv->out_h + oy) * conv->out_w + ox) * conv->out_c;
-        }
-        multiply(&list, conv->groups, taps, out_c, in_c, job->weights, dx);
+        input_pixel(job, line / conv->in_h, iy, &y, ix, dx);
     }
 }
 

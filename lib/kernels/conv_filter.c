@@ -104,7 +104,7 @@ static size_t gathered_floats(const filter_plan *plan)
 
 static size_t filter_scratch(const filter_plan *plan)
 {
-    return gathered_floats(plan) + ra_outer_scratch((int64_t)plan->taps * plan->channels);
+    return gathered_floats(plan) + ra_outer_scratch();
 }
 
 static int64_t filter_tasks(const ra_conv *conv, const filter_plan *plan)

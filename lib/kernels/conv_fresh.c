@@ -95,7 +95,7 @@ void ra_conv_fresh_forward(resattn_context *context, const ra_conv *conv, int32_
     run_fresh(context, &job, n, x, &result, work);
 }
 
-/* The convolution that makes dx of dy; false where it is none. */
+/* The convolution that makes dx of dy; false where it is none, or computes far more products than there are. */
 static bool turn_round(const ra_conv *conv, ra_conv *back)
 {
     *back = *conv;
@@ -107,7 +107,8 @@ static bool turn_round(const ra_conv *conv, ra_conv *back)
     back->out_w = conv->in_w;
     back->pad_top = conv->dilation_h * (conv->kernel_h - 1) - conv->pad_top;
     back->pad_left = conv->dilation_w * (conv->kernel_w - 1) - conv->pad_left;
-    return conv->stride_h == 1 && conv->stride_w == 1 && back->pad_top >= 0 && back->pad_left >= 0;
+    return conv->stride_h == 1 && conv->stride_w == 1 && back->pad_top >= 0 && back->pad_left >= 0 &&
+           !ra_conv_is_narrow(conv);
 }
 
 bool ra_conv_fresh_backward_input_work(const ra_conv *conv, int32_t n, int32_t workers, size_t *bytes)

@@ -92,6 +92,10 @@ void ra_product_tile(const ra_patches *patches, int64_t row, int32_t rows, int32
 /* y (rows x columns, row stride y_row) += bias, where not NULL, then max(0, y) if relu. */
 void ra_conv_finish(int64_t rows, int32_t columns, const float *bias, bool relu, float *y, int64_t y_row);
 
+/* The first tap k >= 0 at which reach - k * dilation is a multiple of the stride, and the step from one such tap to the
+ * next; -1 if there is none. reach: an input position and the padding before it. */
+int64_t ra_first_tap(int64_t reach, int32_t stride, int32_t dilation, int64_t *step);
+
 static inline int64_t ra_conv_taps(const ra_conv *conv)
 {
     return (int64_t)conv->kernel_h * conv->kernel_w;
@@ -142,5 +146,11 @@ void ra_direct_backward_input(resattn_context *context, const ra_conv *conv, int
                               const float *filter, bool accumulate, float *dx, float *work);
 void ra_direct_backward_filter(resattn_context *context, const ra_conv *conv, int32_t n, const float *x,
                                const float *dy, bool accumulate, float *dfilter, float *work);
+
+/* An output with far fewer pixels than the input: its gradient with respect to the input (conv_narrow.c). */
+bool ra_conv_is_narrow(const ra_conv *conv);
+bool ra_narrow_work(const ra_conv *conv, int32_t n, int32_t workers, size_t *bytes);
+void ra_narrow_backward_input(resattn_context *context, const ra_conv *conv, int32_t n, const float *dy,
+                              const float *filter, bool accumulate, float *dx, void *work);
 
 #endif

@@ -119,3 +119,21 @@ ra_patches ra_conv_patches(const ra_conv *conv, const float *x)
         .delta_w = conv->dilation_w,
     };
 }
+
+int64_t ra_first_tap(int64_t reach, int32_t stride, int32_t dilation, int64_t *step)
+{
+    /* Euclid's algorithm: in the end dilation * inverse is the common divisor, modulo the stride. */
+    int64_t divisor = stride, rest = dilation, inverse = 0, next = 1;
+    while (rest != 0) {
+        int64_t times = divisor / rest, old_rest = rest, old_next = next;
+        rest = divisor - times * rest;
+        next = inverse - times * next;
+        divisor = old_rest;
+        inverse = old_next;
+    }
+    *step = stride / divisor;
+    if (reach % divisor != 0)
+        return -1;
+    int64_t k = reach / divisor % *step * (inverse % *step) % *step;
+    return k < 0 ? k + *step : k;
+}

@@ -10,9 +10,9 @@
  * them takes longer than it saves. */
 enum { DEPTH = 256, COLUMNS = 512 };
 
-size_t ra_outer_scratch(int64_t columns)
+size_t ra_outer_scratch(void)
 {
-    return columns % RA_PANEL == 0 ? 0 : (size_t)RA_PANEL * DEPTH;
+    return (size_t)RA_PANEL * DEPTH;
 }
 
 /* The last columns, fewer than a panel's, with zeros. */
