@@ -191,9 +191,10 @@ static void swish_free(void *user, void *instance)
 /* A byte that is 0x5A, then the text without its zero. */
 static resattn_status swish_save(void *user, const resattn_layer *layer, resattn_write_fn write, void *write_user)
 {
-    const custom_host *host = user;
+    custom_host *host = user;
     const char *text = resattn_layer_instance(layer);
-    if (host->save != 0 || text == NULL)
+    expect(host, text != NULL);
+    if (host->save != 0)
         return answer(host, host->save);
     if (write(write_user, "\x5A", 1) != 0 || write(write_user, text, strlen(text)) != 0)
         return RESATTN_IO_ERROR;

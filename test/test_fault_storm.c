@@ -51,13 +51,17 @@ static void *run_sessions(void *user)
     return NULL;
 }
 
-/* A network of its own: loaded, copied, trained, saved. */
+/* A network of its own: probed, loaded, copied, trained, saved. */
 static void *use_others(void *user)
 {
     storm *s = user;
     for (int round = 0; round < ROUNDS; round++) {
         void *bytes = NULL;
         size_t size = 0;
+        resattn_probe *probe = resattn_probe_new_buffer(s->context, s->bytes, s->size);
+        atomic_fetch_add(&s->wrong, resattn_probe_format(probe) != RESATTN_FORMAT_BLOB ||
+                                        resattn_probe_number(probe, RESATTN_PROBE_FILE_BYTES) != (int64_t)s->size);
+        resattn_probe_free(probe);
         resattn_network *loaded = resattn_network_load_buffer(s->context, s->bytes, s->size);
         resattn_network *copy = resattn_network_copy(s->network);
         atomic_fetch_add(&s->wrong, loaded == NULL || copy == NULL || fault_hash_network(copy) != s->values);

@@ -189,6 +189,22 @@ static resattn_status named_model(void)
     return status;
 }
 
+static resattn_status configured_model(void)
+{
+    arm();
+    resattn_model_config *config = resattn_model_config_new(bench.context, "attention-56-cifar");
+    resattn_builder *builder = config != NULL ? resattn_builder_new(bench.context) : NULL;
+    resattn_network *network = NULL;
+    if (builder != NULL && resattn_model_config_set_int(config, "width1", 4) == RESATTN_OK &&
+        resattn_model_config_set_int(config, "modules3", 0) == RESATTN_OK)
+        network = resattn_network_new_zeroed(builder, resattn_model_config_build(config, builder, 3), 3);
+    resattn_status status = disarm(fault_made(network));
+    resattn_builder_free(builder);
+    resattn_model_config_free(config);
+    resattn_network_unref(network);
+    return status;
+}
+
 static resattn_status copy(void)
 {
     arm();
@@ -482,6 +498,7 @@ static const struct operation {
     {"context and first session", context_and_session, 50},
     {"network of every kind of layer", every_kind, 50},
     {"named model", named_model, 50},
+    {"configured model", configured_model, 50},
     {"copy", copy, 20},
     {"plans", plan, 10},
     {"inference session", inference_session, 10},

@@ -56,8 +56,9 @@ typedef resattn_status (*resattn_custom_memory_fn)(void *user, const resattn_lay
 typedef int64_t (*resattn_custom_multiply_adds_fn)(void *user, const resattn_layer *layer, int32_t height,
                                                    int32_t width);
 
-/* Writes what a layer's instance is, by any number of write(write_user, bytes, size), which answers 0, or anything else
- * for failure: then it returns any error at once. 2^24 bytes at most; the same instance gives the same bytes. */
+/* Writes what a layer's instance is (there is one), by any number of write(write_user, bytes, size), which answers 0,
+ * or anything else for failure: then it returns any error at once. 2^24 bytes at most; the same instance gives the same
+ * bytes. */
 typedef resattn_status (*resattn_custom_save_fn)(void *user, const resattn_layer *layer, resattn_write_fn write,
                                                  void *write_user);
 

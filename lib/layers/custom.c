@@ -61,10 +61,10 @@ static bool save(const resattn_layer *layer, resattn_write_fn write, void *write
 {
     const resattn_custom *custom = ra_custom_of(layer);
     uint32_t failures = ra_failures();
-    if (custom->save)
-        return !ra_custom_answer(custom, "save", failures, custom->save(custom->user, layer, write, write_user));
     if (!layer->instance)
         return true;
+    if (custom->save)
+        return !ra_custom_answer(custom, "save", failures, custom->save(custom->user, layer, write, write_user));
     ra_fail(RESATTN_UNSUPPORTED, "%s has no save callback, so its instance cannot be saved", custom->name);
     return false;
 }
