@@ -110,7 +110,7 @@ typedef struct wanted {
     const char *suffix;
     resattn_parameter_kind kind;
     resattn_init init;
-    int32_t rank, count;
+    int32_t rank, count; /* count: with numbers behind the suffix; below 0, without */
     int64_t shape[4];
 } wanted;
 
@@ -119,7 +119,7 @@ static resattn_status declare(void *user, resattn_layer *layer, int32_t *channel
     const wanted *w = user;
     resattn_status status = RESATTN_OK;
     (void)channels;
-    for (int32_t i = 0; i < w->count && status == RESATTN_OK; i++) {
+    for (int32_t i = 0; i < abs(w->count) && status == RESATTN_OK; i++) {
         char suffix[16];
         snprintf(suffix, sizeof suffix, "%s%d", w->suffix, (int)i);
         status =
@@ -146,6 +146,7 @@ START_TEST(parameters_of_layers)
         {{"a", 1, 1, 2, 1, {INT64_MAX, 3}}, RESATTN_TOO_LARGE, "elements"},
         {{"a", 1, 1, 1, 9, {2}}, RESATTN_TOO_LARGE, "a8 is parameter 9, expected at most 8"},
         {{"a", 1, 1, 1, 8, {2}}, RESATTN_OK, ""},
+        {{"a", 1, 1, 1, -2, {2}}, RESATTN_DUPLICATE, "a: the layer has this parameter already"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         wanted want = cases[i].want;

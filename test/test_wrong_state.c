@@ -180,6 +180,7 @@ START_TEST(test_plan)
     ck_assert_int_eq(resattn_plan_add_output(plan, "module.mask"), RESATTN_OK);
     REFUSED(RESATTN_DUPLICATE, "module.mask", resattn_plan_add_output(plan, "module.mask"));
     REFUSED(STATE, "inference", resattn_plan_set_input_gradient(plan, 1));
+    REFUSED(INVALID, "2, expected 0 or 1", resattn_plan_set_input_gradient(plan, 2));
     resattn_layer *foreign = resattn_relu_new(builder, "foreign");
     REFUSED(INVALID, "layer is NULL", resattn_plan_layer_size(plan, NULL, NULL, NULL));
     REFUSED(ABSENT, "not in the plan", resattn_plan_layer_size(plan, foreign, NULL, NULL));
