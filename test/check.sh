@@ -9,6 +9,7 @@ check()
 {
     local name=$1
     shift
+    # shellcheck disable=SC2154
     if "$@" >"$work/log" 2>&1; then
         echo "ok: $name"
         passed=$((passed + 1))

@@ -5,7 +5,6 @@
 #include "common.h"
 
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +62,19 @@ void test_expect_error(resattn_status status, const char *part)
 {
     ck_assert_int_eq(resattn_last_status(), status);
     ck_assert_msg(strstr(resattn_last_error(), part) != NULL, "\"%s\" is not in \"%s\"", part, resattn_last_error());
+}
+
+bool test_is_utf8(const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c != 0; c++) {
+        int more = *c >= 0xF0 ? 3 : *c >= 0xE0 ? 2 : *c >= 0xC0 ? 1 : 0;
+        if (more == 0 && *c >= 0x80)
+            return false;
+        for (; more > 0; more--)
+            if ((*++c & 0xC0) != 0x80)
+                return false;
+    }
+    return true;
 }
 
 int test_run(Suite *suite)

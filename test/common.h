@@ -7,6 +7,7 @@
 
 #include <check.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,9 @@ void test_heap_free(void *heap, void *memory);
 
 /* Checks that the last error of this thread has a status, and `part` in its message. */
 void test_expect_error(resattn_status status, const char *part);
+
+/* Whether a text is well-formed UTF-8 of 1 to 4 bytes a character. */
+bool test_is_utf8(const char *text);
 
 /* Runs the suite; returns the program's exit code. */
 int test_run(Suite *suite);

@@ -53,7 +53,7 @@ fetch_packages()
 {
     mkdir -p "$folder/apt/lists/partial" "$folder/apt/cache/archives/partial" "$folder/packages" || return 1
     apt() {
-        apt-get -q -o APT::Architectures::=$architecture -o "Dir::State::lists=$folder/apt/lists" \
+        apt-get -q -o APT::Architectures::="$architecture" -o "Dir::State::lists=$folder/apt/lists" \
             -o "Dir::Cache=$folder/apt/cache" -o APT::Sandbox::User="$(id -un)" "$@"
     }
     named=

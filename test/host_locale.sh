@@ -39,16 +39,18 @@ for locale in C "$name"; do
     export LC_ALL
     "$tool" train --config ../run.cfg --batch 10 --log-steps 1 --log log.csv --checkpoint state --out net >out 2>&1 ||
         { cat out; exit 1; }
-    "$tool" info state | grep -v seconds >info # with what training keeps as text, such as its rate
-    "$tool" models >>info
-    ! "$tool" train --config ../run.cfg --rate 0,5 >wrong 2>&1
+    "$tool" info state | grep -v seconds >texts # with what training keeps as text, such as its rate
+    "$tool" models >>texts
+    if "$tool" train --config ../run.cfg --rate 0,5 >wrong 2>&1; then
+        exit 1
+    fi
     sed 's/,[^,]*$//' log.csv >steps # all but the seconds
 done
 cd "$folder"
-for file in info wrong steps; do
+for file in texts wrong steps; do
     cmp "tool-C/$file" "tool-$name/$file"
 done
 [ "$(wc -l <tool-C/steps)" -gt 2 ]
-grep -q "^rate = 0\.0001" tool-C/info
+grep -q "^rate = 0\.0001" tool-C/texts
 grep -q "rate is '0,5'" tool-C/wrong
 echo "the tool: the same in $name"

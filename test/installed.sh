@@ -115,7 +115,7 @@ check "builds and installs" build "$work/a" "$work/one" --prefix=$prefix --libdi
 check "so it does in another folder" build "$work/another/place of it" "$work/two" --prefix=$prefix --libdir=lib/x
 check "the files" same_list "$at"
 for file in "lib/x/libresattn.so.$version" lib/x/libresattn.a lib/x/pkgconfig/resattn.pc include/resattn/resattn.ffi.h bin/resattn; do
-    check "the same bytes: $file" same_bytes $file
+    check "the same bytes: $file" same_bytes "$file"
 done
 check "no file names the folder it was built in" nothing_of_here
 check "no rpath" no_rpath "$at/lib/x/libresattn.so" "$at/bin/resattn"

@@ -53,20 +53,6 @@ START_TEST(hosts_record_errors)
 }
 END_TEST
 
-/* Whether a text is well-formed UTF-8 of 1 to 4 bytes a character. */
-static bool is_utf8(const char *text)
-{
-    for (const unsigned char *c = (const unsigned char *)text; *c != 0; c++) {
-        int more = *c >= 0xF0 ? 3 : *c >= 0xE0 ? 2 : *c >= 0xC0 ? 1 : 0;
-        if (more == 0 && *c >= 0x80)
-            return false;
-        for (; more > 0; more--)
-            if ((*++c & 0xC0) != 0x80)
-                return false;
-    }
-    return true;
-}
-
 START_TEST(long_messages_are_cut_between_characters)
 {
     static const char *const characters[] = {"a", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x90\x8E"};
@@ -81,7 +67,7 @@ START_TEST(long_messages_are_cut_between_characters)
             size_t kept = strlen(resattn_last_error());
             ck_assert_uint_le(kept, 511);
             ck_assert_uint_gt(kept + length, 511);
-            ck_assert(is_utf8(resattn_last_error()));
+            ck_assert(test_is_utf8(resattn_last_error()));
             ck_assert(strncmp(text, resattn_last_error(), kept) == 0);
         }
     }

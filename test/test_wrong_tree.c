@@ -124,6 +124,24 @@ START_TEST(test_channels)
 }
 END_TEST
 
+/* A container's message about its children is cut between characters, wherever a name's end lies. */
+START_TEST(test_long_names)
+{
+    for (size_t shift = 0; shift < 2; shift++) {
+        char name[601] = "x";
+        for (size_t used = shift; used + 2 < sizeof name; used += 2)
+            memcpy(name + used, "\xC3\xA9", 3);
+        resattn_builder *b = resattn_builder_new(context);
+        resattn_layer *sum = resattn_sum_new(b, NULL);
+        resattn_layer_add(sum, conv(b, "first", 4));
+        resattn_layer_add(sum, conv(b, name, 5));
+        NOTHING(MISMATCH, "sum: ", resattn_network_new(b, sum, 3));
+        ck_assert(test_is_utf8(resattn_last_error()));
+        resattn_builder_free(b);
+    }
+}
+END_TEST
+
 /* The first error is kept, later calls do nothing, and nothing leaks. */
 START_TEST(test_builder_remembers)
 {
@@ -278,6 +296,7 @@ int main(void)
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, test_trees);
     tcase_add_test(tests, test_channels);
+    tcase_add_test(tests, test_long_names);
     tcase_add_test(tests, test_builder_remembers);
     tcase_add_test(tests, test_builder_after_failure);
     tcase_add_test(tests, test_order_of_children);

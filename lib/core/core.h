@@ -83,7 +83,7 @@ static inline int32_t ra_max(int32_t a, int32_t b)
 }
 static inline int64_t ra_div_up(int64_t a, int64_t b)
 {
-    return (a + b - 1) / b;
+    return (a + b - 1) / b; /* NOLINT(clang-analyzer-core.DivideZero): b > 0 */
 }
 
 /* Whether smallest <= value <= largest; not for NaN, and then without the exception that C's operators raise and the host

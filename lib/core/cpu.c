@@ -69,8 +69,8 @@ static void detect_name(void)
     unsigned int text[12];
     if ((unsigned int)__get_cpuid_max(0x80000000, NULL) < 0x80000004)
         return;
-    for (unsigned int i = 0; i < 3; i++)
-        __get_cpuid(0x80000002 + i, &text[4 * i], &text[4 * i + 1], &text[4 * i + 2], &text[4 * i + 3]);
+    for (unsigned int i = 0; i < 12; i += 4)
+        __get_cpuid(0x80000002 + i / 4, &text[i], &text[i + 1], &text[i + 2], &text[i + 3]);
     char brand[sizeof text + 1];
     memcpy(brand, text, sizeof text);
     brand[sizeof text] = '\0';

@@ -22,7 +22,7 @@ static const struct {
     [RESATTN_LIMIT_CLASSES] = {"classes", 1 << 17, 1 << 24},
     [RESATTN_LIMIT_CHUNK] = {"chunk", RA_MAX_CHUNK, RA_MAX_CHUNK},
     [RESATTN_LIMIT_HEADER] = {"header", 1 << 24, RA_MAX_HEADER},
-    [RESATTN_LIMIT_INFLATION] = {"inflation", 2 * RA_INFLATE_MOST, 2 * RA_INFLATE_MOST},
+    [RESATTN_LIMIT_INFLATION] = {"inflation", INT64_C(2) * RA_INFLATE_MOST, INT64_C(2) * RA_INFLATE_MOST},
 };
 
 static bool is_known(resattn_limit limit)

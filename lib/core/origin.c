@@ -39,7 +39,7 @@ static volatile unsigned char *make_mark(void)
 static void drop_mark(volatile unsigned char *mark)
 {
     if (mark != NULL)
-        munmap((void *)(uintptr_t)mark, page_bytes());
+        munmap((void *)mark, page_bytes());
 }
 
 #else

@@ -232,6 +232,7 @@ static resattn_status write_to_buffer(ra_writer *w, void **bytes, size_t *size)
     w->user = &target;
     w->own_sink = true;
     resattn_status status = target.failed ? resattn_last_status() : w->produce(w);
+    w->user = NULL;
     if (status != RESATTN_OK) {
         ra_free(context, target.data);
         return status;

@@ -25,7 +25,7 @@ unsigned char *ra_bytes_room(ra_bytes *bytes, size_t size)
             bytes->failed = true;
             return NULL;
         }
-        if (bytes->size > 0)
+        if (bytes->data)
             memcpy(data, bytes->data, bytes->size);
         ra_free(bytes->context, bytes->data);
         bytes->data = data;

@@ -235,7 +235,7 @@ static bool unpack(restorer *r, ra_chunk *c, const ra_param *param, float *value
 static bool read_values(restorer *r, ra_chunk *c)
 {
     bool moments = strcmp(c->type, RA_CHUNK_MOMENT) == 0;
-    int32_t states = r->kind ? r->kind->states : 0, state = states;
+    int32_t states = r->has_state ? r->kind->states : 0, state = states;
     size_t most = RA_TENSOR_MOST_HEAD + 1, size = c->left < most ? (size_t)c->left : most;
     if (!ra_source_need(r->source, size, c->type))
         return false;

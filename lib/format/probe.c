@@ -95,13 +95,13 @@ static uint64_t least(uint64_t a, uint64_t b)
 /* What a network is beside its values: layers with names, lists of parameters, normalization, texts. */
 static uint64_t structure(const resattn_network *network)
 {
-    uint64_t bytes = 4 * BLOCK + 24 * (uint64_t)network->in_c;
+    uint64_t bytes = UINT64_C(4) * BLOCK + 24 * (uint64_t)network->in_c;
     for (const resattn_layer *layer = network->root; layer; layer = ra_layer_next(network->root, layer))
-        bytes += sizeof(resattn_attention) + 4 * BLOCK + 4 * strlen(layer->path);
+        bytes += sizeof(resattn_attention) + UINT64_C(4) * BLOCK + 4 * strlen(layer->path);
     for (int32_t i = 0; i < network->param_count; i++)
         bytes += BLOCK + strlen(network->params[i]->name);
     for (int32_t i = 0; i < network->text_count; i++)
-        bytes += 2 * BLOCK + strlen(network->texts[i].key) + strlen(network->texts[i].value);
+        bytes += UINT64_C(2) * BLOCK + strlen(network->texts[i].key) + strlen(network->texts[i].value);
     for (int32_t i = 0; i < network->class_count; i++)
         bytes += BLOCK + strlen(network->classes[i]);
     return bytes;
@@ -121,7 +121,7 @@ static uint64_t weights_memory(const resattn_probe *probe)
     uint64_t values = 0, header = probe->bytes - probe->file.data_size;
     for (int32_t i = 0; i < probe->file.count; i++)
         values += probe->file.tensors[i].type ? (uint64_t)probe->file.tensors[i].elements * sizeof(float) : 0;
-    return values + values / BLOCK + RA_JSON_MOST * header + RA_JSON_FIXED + MOST_LANES * LANE_OF_WEIGHTS +
+    return values + values / BLOCK + RA_JSON_MOST * header + RA_JSON_FIXED + (uint64_t)MOST_LANES * LANE_OF_WEIGHTS +
            (uint64_t)probe->file.count * BLOCK + SMALL;
 }
 

@@ -15,8 +15,12 @@
 /* To the bit: a layer of the host's may tell -0 from 0. */
 static bool is_default(const ra_attribute *attribute, ra_value value)
 {
-    return attribute->type == RESATTN_ATTRIBUTE_INT ? value.i == (int64_t)attribute->initial
-                                                    : memcmp(&value.r, &attribute->initial, sizeof value.r) == 0;
+    ra_value initial = {0};
+    if (attribute->type == RESATTN_ATTRIBUTE_INT)
+        initial.i = (int64_t)attribute->initial;
+    else
+        initial.r = attribute->initial;
+    return value.i == initial.i;
 }
 
 static void write_attribute(const ra_attribute *attribute, ra_value value, ra_bytes *target)
@@ -206,6 +210,7 @@ static void *refuse_kind(const char *name, const char *kind)
 /* One layer without its children; their number goes to `children`. */
 static resattn_layer *read_layer(parser *p, int32_t *children)
 {
+    *children = 0;
     const char *kind_name = ra_read_text(p->reader, RA_MAX_NAME);
     uint32_t flags = ra_read_u8(p->reader);
     const char *name = ra_read_text_within(p->reader, p->builder->context, RESATTN_LIMIT_NAME);

@@ -150,8 +150,8 @@ static void choose(int32_t flags, bool by_host)
     if (value == NULL)
         return;
     unsetenv("BLIS_ARCH_TYPE");
-    reason = id == atoi(value) ? "chosen by CPU features: BLIS does not know this CPU"
-                               : "BLIS's own choice: it was in use before the library";
+    reason = id == strtol(value, NULL, 10) ? "chosen by CPU features: BLIS does not know this CPU"
+                                           : "BLIS's own choice: it was in use before the library";
 }
 
 void ra_gemm_init(int32_t flags, bool by_host)

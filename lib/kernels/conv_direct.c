@@ -45,7 +45,7 @@ static bool is_depthwise(const ra_conv *conv)
 static int32_t lines_of_task(const ra_conv *conv, int32_t width)
 {
     int64_t line = ra_times(width, (int64_t)ra_conv_filter_floats(conv));
-    return line >= TASK_WORK ? 1 : (int32_t)(TASK_WORK / line) + 1;
+    return line >= TASK_WORK ? 1 : (int32_t)(TASK_WORK / line) + 1; /* NOLINT(clang-analyzer-core.DivideZero): >= 1 */
 }
 
 /* ---- a pixel ---- */
@@ -60,7 +60,7 @@ typedef struct tap_list {
 static inline void multiply_groups(const tap_list *list, int32_t groups, int64_t taps, int32_t from, int32_t to,
                                    const float *weights, float *target)
 {
-    for (int32_t g = 0; g < groups; g++, weights += taps * from * to, target += to) {
+    for (int64_t g = 0; g < groups; g++, weights += taps * from * to, target += to) {
         float sum[FEW];
         for (int32_t j = 0; j < to; j++)
             sum[j] = target[j];
@@ -256,16 +256,16 @@ void ra_direct_backward_input(resattn_context *context, const ra_conv *conv, int
 static inline void outer_groups(const ra_conv *conv, int64_t count, int32_t from, int32_t to, const float *x,
                                 int64_t x_step, const float *dy, float *sums)
 {
-    int64_t next = ra_conv_taps(conv) * from * to;
+    const int32_t pairs = from * to;
+    int64_t next = ra_conv_taps(conv) * pairs;
     for (int32_t g = 0; g < conv->groups; g++, x += from, dy += to, sums += next) {
         float sum[FEW * FEW];
-        for (int32_t i = 0; i < from * to; i++)
-            sum[i] = 0.0f;
+        memset(sum, 0, (size_t)pairs * sizeof *sum);
         for (int64_t p = 0; p < count; p++)
             for (int32_t i = 0; i < from; i++)
                 for (int32_t j = 0; j < to; j++)
                     sum[i * to + j] += x[p * x_step + i] * dy[p * conv->out_c + j];
-        for (int32_t i = 0; i < from * to; i++)
+        for (int32_t i = 0; i < pairs; i++)
             sums[i] += sum[i];
     }
 }

@@ -66,7 +66,7 @@ static void cut_filter(filter_plan *plan, int64_t taps, int32_t in_c, int32_t ou
 static int64_t most_segment(const filter_plan *plan)
 {
     if (!plan->gathered)
-        return SEGMENT_MOST * 8;
+        return INT64_C(8) * SEGMENT_MOST;
     int64_t most = SEGMENT_FLOATS / ((int64_t)plan->taps * plan->channels);
     return most < SEGMENT_LEAST ? SEGMENT_LEAST : most > SEGMENT_MOST ? SEGMENT_MOST : most;
 }
@@ -137,19 +137,21 @@ static void filter_block(const filter_job *job, int32_t group, int32_t block, in
     int32_t rows = ra_min(plan->rows, out_c - row);
     int64_t columns = (int64_t)taps * channels;
     size_t gathered = gathered_floats(plan);
-    float *c = result + (group * out_c + row) * filter_row + (int64_t)tap * in_c + channel;
-    for (int64_t pixel = begin; pixel < end; pixel += plan->segment, beta = 1.0f) {
+    int32_t first_channel = group * in_c + channel, first_row = group * out_c + row; /* of all groups' */
+    float *c = result + first_row * filter_row + (int64_t)tap * in_c + channel;
+    for (int64_t pixel = begin; pixel < end; pixel += plan->segment) {
         int64_t count = end - pixel < plan->segment ? end - pixel : plan->segment;
-        const float *dy = job->dy + pixel * conv->out_c + group * out_c + row;
-        const float *x = job->patches.image + pixel * conv->in_c + group * in_c + channel;
+        const float *dy = job->dy + pixel * conv->out_c + first_row;
+        const float *x = job->patches.image + pixel * conv->in_c + first_channel;
         int64_t x_row = conv->in_c;
         if (plan->gathered) {
-            ra_patches_gather(&job->patches, pixel, count, tap, taps, group * in_c + channel, channels, scratch,
+            ra_patches_gather(&job->patches, pixel, count, tap, taps, first_channel, channels, scratch,
                               (int64_t)taps * channels);
             x = scratch;
             x_row = columns;
         }
         ra_outer_product(rows, columns, count, dy, conv->out_c, x, x_row, beta, c, filter_row, scratch + gathered);
+        beta = 1.0f;
     }
 }
 

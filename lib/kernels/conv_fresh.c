@@ -36,7 +36,7 @@ static void pack_task(void *data, int32_t index, int32_t worker)
  * channel; and zeros. filter: (out, tap, in). */
 static void pack_turned(const ra_conv *back, const float *filter, int32_t panel, float *packed)
 {
-    int32_t panels = (int32_t)ra_div_up(back->out_c / back->groups, RA_PANEL);
+    int64_t panels = ra_div_up(back->out_c / back->groups, RA_PANEL);
     int64_t in_c = back->out_c / back->groups, out_c = back->in_c / back->groups, taps = ra_conv_taps(back);
     int64_t first = panel % panels * RA_PANEL, group = panel / panels;
     size_t count = (size_t)(in_c - first < RA_PANEL ? in_c - first : RA_PANEL);

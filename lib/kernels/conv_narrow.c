@@ -77,7 +77,7 @@ static void add_line(const narrow_job *job, const float *dy, int32_t group, int3
     const ra_conv *conv = job->conv;
     int32_t in_c = conv->in_c / conv->groups, out_c = conv->out_c / conv->groups;
     int64_t depth = ra_conv_taps(conv) * in_c;
-    const float *filter = job->filter + group * out_c * depth + (int64_t)ky * conv->kernel_w * in_c;
+    const float *filter = job->filter + (int64_t)group * out_c * depth + (int64_t)ky * conv->kernel_w * in_c;
     for (int32_t tap = 0; tap < conv->kernel_w; tap += job->taps)
         for (int32_t c = 0; c < in_c; c += job->channels)
             for (int32_t ox = 0; ox < conv->out_w; ox += job->pixels) {

@@ -106,7 +106,9 @@ bool ra_panels_work(const ra_conv *conv, int32_t n, int32_t workers, size_t *byt
         return false;
     if (!plan.gathered)
         return true;
-    int64_t most = ra_smaller(MOST_WHOLE / (ra_conv_taps(conv) * conv->in_c), ra_conv_pixels(conv, n));
+    int64_t depth = ra_conv_taps(conv) * conv->in_c;
+    int64_t most =
+        ra_smaller(MOST_WHOLE / depth, ra_conv_pixels(conv, n)); /* NOLINT(clang-analyzer-core.DivideZero): depth > 0 */
     size_t whole = conv->groups == 1 ? ra_line((size_t)(most * whole_row(conv))) : 0;
     return ra_conv_bytes(whole, ra_line(MOST_ROWS * (size_t)scratch_row(&plan)), workers, bytes);
 }

@@ -68,7 +68,7 @@ bool ra_conv_fits_strips(const ra_conv *conv)
     int64_t width = (int64_t)conv->out_w * conv->stride_w + reach(conv->dilation_w, conv->kernel_w);
     return ra_conv_taps(conv) <= MOST_TAPS && (conv->groups > 1 || conv->out_w >= LEAST_WIDTH) &&
            !ra_patches_are_pixels(&patches) &&
-           ra_times(ra_times(width, reach(conv->dilation_h, conv->kernel_h)), conv->in_c) <= 4 * STRIP_FLOATS;
+           ra_times(ra_times(width, reach(conv->dilation_h, conv->kernel_h)), conv->in_c) <= INT64_C(4) * STRIP_FLOATS;
 }
 
 static int32_t rows_of_strip(const ra_conv *conv, int32_t lines)
@@ -162,7 +162,7 @@ void ra_lanes_pack(const ra_conv *conv, const float *filter, float *packed)
 
 /* ---- a strip ---- */
 
-static void copy_strip(const strip_job *job, int64_t image, int32_t first_line, int32_t part, float *strip)
+static void copy_strip(const strip_job *job, int64_t image, int32_t first_line, int64_t part, float *strip)
 {
     const ra_conv *conv = job->conv;
     const strip_plan *plan = &job->plan;
@@ -191,6 +191,7 @@ static void multiply_panel(const strip_job *job, const float *strip, int64_t fir
     const ra_conv *conv = job->conv;
     const ra_conv_result *result = job->result;
     int32_t in_c = conv->in_c / conv->groups, out_c = conv->out_c / conv->groups, channel = group * out_c + column;
+    int64_t first_channel = (int64_t)(group % (conv->groups / job->plan.parts)) * in_c;
     int64_t depth = job->plan.joined ? (int64_t)conv->kernel_w * in_c : in_c;
     int32_t all = (int32_t)(ra_conv_taps(conv) * in_c / depth);
     int32_t most = result->short_sums ? SHORT_DEPTH : STEP_DEPTH, step = depth < most ? (int32_t)(most / depth) : 1;
@@ -214,9 +215,9 @@ static void multiply_panel(const strip_job *job, const float *strip, int64_t fir
         p.add = s > 0 || in_place;
         p.bias = last && result->bias ? result->bias + channel : NULL;
         p.relu = last && result->relu;
-        for (int32_t line = 0; line < lines; line++) {
-            int64_t pixel = first_pixel + (int64_t)line * conv->out_w, place = pixel * conv->out_c + channel;
-            p.a = strip + line * conv->stride_h * job->plan.line + group % (conv->groups / job->plan.parts) * in_c;
+        for (int64_t line = 0; line < lines; line++) {
+            int64_t pixel = first_pixel + line * conv->out_w, place = pixel * conv->out_c + channel;
+            p.a = strip + line * conv->stride_h * job->plan.line + first_channel;
             p.c = result->y + pixel * result->y_row + channel;
             p.addend = last && result->addend && !in_place ? result->addend + place : NULL;
             p.next = line + 1 < lines ? NULL : p.panels + p.segments * depth * RA_PANEL;
@@ -230,13 +231,14 @@ static void multiply_panel(const strip_job *job, const float *strip, int64_t fir
     }
 }
 
-static void multiply_lanes(const strip_job *job, const float *strip, int64_t first_pixel, int32_t lines, int32_t part)
+static void multiply_lanes(const strip_job *job, const float *strip, int64_t first_pixel, int32_t lines, int64_t part)
 {
     const ra_conv *conv = job->conv;
     const ra_conv_result *result = job->result;
-    int32_t channel = part * job->plan.channels, group = conv->in_c / conv->groups;
-    for (int32_t line = 0; line < lines; line++) {
-        int64_t pixel = first_pixel + (int64_t)line * conv->out_w;
+    int64_t channel = part * job->plan.channels;
+    int32_t group = conv->in_c / conv->groups;
+    for (int64_t line = 0; line < lines; line++) {
+        int64_t pixel = first_pixel + line * conv->out_w;
         ra_lanes lanes = {.pixels = conv->out_w,
                           .channels = job->plan.channels,
                           .group = group,
@@ -267,7 +269,8 @@ static void run_strip(void *data, int32_t index, int32_t worker)
     if (plan->copied)
         copy_strip(job, image, first, part, scratch);
     else
-        strip = job->x + (image * conv->in_h + (int64_t)first * conv->stride_h) * plan->line + part * plan->channels;
+        strip = job->x + (image * conv->in_h + (int64_t)first * conv->stride_h) * plan->line +
+                (int64_t)part * plan->channels;
     if (job->form == RA_CONV_LANES) {
         multiply_lanes(job, strip, pixel, lines, part);
     } else {
@@ -286,8 +289,8 @@ static void set_offsets(strip_job *job)
 {
     const ra_conv *conv = job->conv;
     int32_t taps_w = job->plan.joined ? 1 : conv->kernel_w, count = 0;
-    for (int32_t i = 0; i < conv->kernel_h; i++)
-        for (int32_t j = 0; j < taps_w; j++)
+    for (int64_t i = 0; i < conv->kernel_h; i++)
+        for (int64_t j = 0; j < taps_w; j++)
             job->offsets[count++] = i * conv->dilation_h * job->plan.line + j * conv->dilation_w * job->plan.pixel;
 }
 

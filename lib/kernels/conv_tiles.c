@@ -31,7 +31,9 @@ static int64_t copy_cost(int64_t rows, int64_t columns, bool gathered, bool cach
 /* How many rows may be gathered at once. */
 static int64_t most_whole_rows(const ra_extent *extent)
 {
-    return extent->gathered && extent->copies == 1 ? MOST_WHOLE / ra_times(extent->depth, extent->taps) : 0;
+    if (!extent->gathered || extent->copies != 1)
+        return 0;
+    return MOST_WHOLE / ra_times(extent->depth, extent->taps); /* NOLINT(clang-analyzer-core.DivideZero): both > 0 */
 }
 
 /* What of the depth one step of a tile takes: all, where the rows lie in memory or `whole` gathers them at once. */

@@ -92,7 +92,7 @@ bool ra_winograd_work(const ra_conv *conv, ra_conv_form form, int32_t n, int32_t
 
 /* ---- the filter ---- */
 
-static void transform(int32_t tile, const double *g, int32_t step, double *u, int32_t u_step)
+static void transform(int32_t tile, const double *g, int64_t step, double *u, int64_t u_step)
 {
     static const double two[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
     static const double four[6][3] = {{1.0 / 4, 0, 0},
@@ -115,7 +115,7 @@ static void transform_filter(int32_t tile, const float *g, int64_t step, double 
         taps[i] = (double)g[i * step];
     for (int32_t j = 0; j < 3; j++)
         transform(tile, taps + j, 3, half + j, 3);
-    for (int32_t i = 0; i < size; i++)
+    for (int64_t i = 0; i < size; i++)
         transform(tile, half + 3 * i, 1, u + i * size, 1);
 }
 

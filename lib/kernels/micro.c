@@ -52,13 +52,13 @@ RA_INLINE void finish_tile(int rows, int vectors, const finish *end, ra_vec (*su
         RA_UNROLL
         for (int i = 0; i < rows; i++) {
             RA_UNROLL
-            for (int j = 0; j < vectors; j++)
+            for (int64_t j = 0; j < vectors; j++)
                 sum[i][j] = ra_add(ra_load(c + i * end->c_row + j * RA_LANES), sum[i][j]);
         }
     }
     if (end->bias) {
         RA_UNROLL
-        for (int j = 0; j < vectors; j++) {
+        for (int64_t j = 0; j < vectors; j++) {
             ra_vec bias = ra_load(end->bias + j * RA_LANES);
             RA_UNROLL
             for (int i = 0; i < rows; i++)
@@ -69,7 +69,7 @@ RA_INLINE void finish_tile(int rows, int vectors, const finish *end, ra_vec (*su
         RA_UNROLL
         for (int i = 0; i < rows; i++) {
             RA_UNROLL
-            for (int j = 0; j < vectors; j++)
+            for (int64_t j = 0; j < vectors; j++)
                 sum[i][j] = ra_add(sum[i][j], ra_load(end->addend + i * end->addend_row + j * RA_LANES));
         }
     }
@@ -77,7 +77,7 @@ RA_INLINE void finish_tile(int rows, int vectors, const finish *end, ra_vec (*su
         RA_UNROLL
         for (int i = 0; i < rows; i++) {
             RA_UNROLL
-            for (int j = 0; j < vectors; j++)
+            for (int64_t j = 0; j < vectors; j++)
                 sum[i][j] = ra_rectify(sum[i][j]);
         }
     }
@@ -85,14 +85,14 @@ RA_INLINE void finish_tile(int rows, int vectors, const finish *end, ra_vec (*su
         RA_UNROLL
         for (int i = 0; i < rows; i++) {
             RA_UNROLL
-            for (int j = 0; j < vectors; j++)
+            for (int64_t j = 0; j < vectors; j++)
                 ra_store(c + i * end->c_row + j * RA_LANES, sum[i][j]);
         }
     }
     if (!end->second)
         return;
     RA_UNROLL
-    for (int j = 0; j < vectors; j++) {
+    for (int64_t j = 0; j < vectors; j++) {
         ra_vec scale = ra_load(end->scale + j * RA_LANES), shift = ra_load(end->shift + j * RA_LANES);
         RA_UNROLL
         for (int i = 0; i < rows; i++) {
@@ -109,7 +109,7 @@ RA_INLINE void tile(int rows, int vectors, const segments *left, const float *w,
     RA_UNROLL
     for (int i = 0; i < rows; i++) {
         RA_UNROLL
-        for (int j = 0; j < vectors; j++)
+        for (int64_t j = 0; j < vectors; j++)
             sum[i][j] = ra_splat(0);
     }
     const float *fetch = end->fetch;
@@ -117,23 +117,23 @@ RA_INLINE void tile(int rows, int vectors, const segments *left, const float *w,
     for (int32_t s = 0; s < left->count; s++) {
         const float *a[BASES];
         RA_UNROLL
-        for (int i = 0; i < (rows + 2) / 3; i++)
+        for (int64_t i = 0; i < (rows + 2) / 3; i++)
             a[i] = left->a + left->offsets[s] + 3 * i * a_row;
         for (int64_t l = 0; l < depth; l++, w += panel_row, fetch += fetch_step) {
             RA_FETCH(fetch);
             ra_vec right[VECTORS];
             RA_UNROLL
-            for (int j = 0; j < vectors; j++)
+            for (int64_t j = 0; j < vectors; j++)
                 right[j] = ra_load(w + j * RA_LANES);
             RA_UNROLL
             for (int i = 0; i < rows; i++) {
                 ra_vec value = ra_splat(a[i / 3][i % 3 * a_row]);
                 RA_UNROLL
-                for (int j = 0; j < vectors; j++)
+                for (int64_t j = 0; j < vectors; j++)
                     sum[i][j] = ra_mul_add(sum[i][j], value, right[j]);
             }
             RA_UNROLL
-            for (int i = 0; i < (rows + 2) / 3; i++)
+            for (int64_t i = 0; i < (rows + 2) / 3; i++)
                 a[i] += a_step;
         }
     }
@@ -202,6 +202,7 @@ static void narrow_tile(int rows, int32_t columns, const segments *left, const f
     tiles[rows](1, left, w, &raw);
     for (int i = 0; i < rows; i++)
         for (int32_t j = 0; j < columns; j++) {
+            /* cppcheck-suppress uninitvar; the tile has filled it */
             float *c = end->c + i * end->c_row + j, sum = part[i * RA_LANES + j];
             sum = end->add ? *c + sum : sum;
             sum = end->bias ? sum + end->bias[j] : sum;

@@ -16,7 +16,7 @@ enum { PIXELS = 7, FEW_PIXELS = 3 };
 
 #if defined(HAS_SHUFFLE)
 #define LANE(l, group, i) ((l) / (group) * (group) + (i))
-#define LANES4(l, group, i) LANE(l, group, i), LANE(l + 1, group, i), LANE(l + 2, group, i), LANE(l + 3, group, i)
+#define LANES4(l, group, i) LANE(l, group, i), LANE((l) + 1, group, i), LANE((l) + 2, group, i), LANE((l) + 3, group, i)
 #if RA_LANES == 16
 #define SPREAD(x, group, i)                                                                                            \
     __builtin_shufflevector(x, x, LANES4(0, group, i), LANES4(4, group, i), LANES4(8, group, i), LANES4(12, group, i))
@@ -37,10 +37,13 @@ static ra_vec spread(ra_vec x, int group, int i)
 #define SPREAD(x, group, i) spread(x, group, i)
 #endif
 
+/* Floats of weights from one tap to the next. */
+#define ROW(group) ((int64_t)(group)*RA_LANES)
+
 /* Input channel i of each group. */
 #define STEP(group, i)                                                                                                 \
     if ((i) < (group)) {                                                                                               \
-        ra_vec weight = ra_load(w + (i)*RA_LANES);                                                                     \
+        ra_vec weight = ra_load(w + ROW(i));                                                                     \
         RA_UNROLL for (int p = 0; p < pixels; p++)                                                                     \
             sum[p] = ra_mul_add(sum[p], SPREAD(x[p], group, (i) < (group) ? (i) : 0), weight);                         \
     }
@@ -54,7 +57,7 @@ static ra_vec spread(ra_vec x, int group, int i)
         RA_UNROLL for (int p = 0; p < pixels; p++)                                                                     \
             sum[p] = bias;                                                                                             \
         const float *first = lanes->x + pixel * lanes->x_row + channel;                                                \
-        for (int32_t t = 0; t < lanes->taps; t++, w += (group)*RA_LANES) {                                             \
+        for (int32_t t = 0; t < lanes->taps; t++, w += ROW(group)) {                                             \
             RA_UNROLL for (int p = 0; p < pixels; p++)                                                                 \
                 x[p] = ra_load(first + p * lanes->x_row + lanes->offsets[t]);                                          \
             STEP(group, 0)                                                                                             \
@@ -73,7 +76,7 @@ static ra_vec spread(ra_vec x, int group, int i)
     static void row_##group(const ra_lanes *lanes)                                                                     \
     {                                                                                                                  \
         const float *w = lanes->weights;                                                                               \
-        for (int32_t c = 0; c < lanes->channels; c += RA_LANES, w += lanes->taps * (group)*RA_LANES) {                 \
+        for (int32_t c = 0; c < lanes->channels; c += RA_LANES, w += lanes->taps * ROW(group)) {                 \
             int32_t pixel = 0;                                                                                         \
             for (; pixel + PIXELS <= lanes->pixels; pixel += PIXELS)                                                   \
                 pixels_##group(PIXELS, lanes, pixel, c, w);                                                            \

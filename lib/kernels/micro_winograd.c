@@ -7,7 +7,7 @@
 
 /* ---- in one dimension; the result may be where the input is ---- */
 
-RA_INLINE void input2(const ra_vec *d, int step, ra_vec *v)
+RA_INLINE void input2(const ra_vec *d, int64_t step, ra_vec *v)
 {
     ra_vec one = d[step], two = d[2 * step];
     v[0] = ra_sub(d[0], two);
@@ -16,14 +16,14 @@ RA_INLINE void input2(const ra_vec *d, int step, ra_vec *v)
     v[3 * step] = ra_sub(one, d[3 * step]);
 }
 
-RA_INLINE void output2(const ra_vec *m, int step, ra_vec *y, int y_step)
+RA_INLINE void output2(const ra_vec *m, int64_t step, ra_vec *y, int64_t y_step)
 {
     ra_vec sum = ra_add(m[step], m[2 * step]), difference = ra_sub(m[step], m[2 * step]);
     y[0] = ra_add(m[0], sum);
     y[y_step] = ra_sub(difference, m[3 * step]);
 }
 
-RA_INLINE void input4(const ra_vec *d, int step, ra_vec *v)
+RA_INLINE void input4(const ra_vec *d, int64_t step, ra_vec *v)
 {
     const ra_vec two = ra_splat(2), four = ra_splat(4), minus_four = ra_splat(-4), minus_five = ra_splat(-5);
     ra_vec even = ra_mul_add(d[4 * step], d[2 * step], minus_four);
@@ -40,7 +40,7 @@ RA_INLINE void input4(const ra_vec *d, int step, ra_vec *v)
     v[4 * step] = ra_sub(even2, odd2);
 }
 
-RA_INLINE void output4(const ra_vec *m, int step, ra_vec *y, int y_step)
+RA_INLINE void output4(const ra_vec *m, int64_t step, ra_vec *y, int64_t y_step)
 {
     const ra_vec two = ra_splat(2), four = ra_splat(4), eight = ra_splat(8);
     ra_vec sum1 = ra_add(m[step], m[2 * step]), difference1 = ra_sub(m[step], m[2 * step]);
@@ -61,7 +61,7 @@ RA_INLINE void input_tile(int tile, int32_t channels, const float *const *x, flo
         RA_UNROLL
         for (int j = 0; j < size; j++) {
             RA_UNROLL
-            for (int i = 0; i < size; i++)
+            for (int64_t i = 0; i < size; i++)
                 d[i * size + j] = ra_load(x[i * size + j] + c);
             if (tile == 2)
                 input2(d + j, size, d + j);
@@ -69,7 +69,7 @@ RA_INLINE void input_tile(int tile, int32_t channels, const float *const *x, flo
                 input4(d + j, size, d + j);
         }
         RA_UNROLL
-        for (int i = 0; i < size; i++) {
+        for (int64_t i = 0; i < size; i++) {
             ra_vec row[RA_WINOGRAD_MOST];
             if (tile == 2)
                 input2(d + i * size, 1, row);
@@ -92,7 +92,7 @@ RA_INLINE void output_tile(int tile, int32_t channels, const float *m, int64_t m
         for (int j = 0; j < size; j++) {
             ra_vec column[RA_WINOGRAD_MOST];
             RA_UNROLL
-            for (int i = 0; i < size; i++)
+            for (int64_t i = 0; i < size; i++)
                 column[i] = ra_load(m + (i * size + j) * m_step + c);
             if (tile == 2)
                 output2(column, 1, half + j, size);
@@ -101,7 +101,7 @@ RA_INLINE void output_tile(int tile, int32_t channels, const float *m, int64_t m
         }
         ra_vec offset = bias ? ra_load(bias + c) : ra_splat(0);
         RA_UNROLL
-        for (int i = 0; i < tile; i++) {
+        for (int64_t i = 0; i < tile; i++) {
             ra_vec row[4];
             if (tile == 2)
                 output2(half + i * size, 1, row, 1);

@@ -152,10 +152,13 @@ resattn_attention *resattn_layer_attention(resattn_layer *layer)
 }
 
 /* Children are the trunk, then the mask, in whatever order they come. */
+static resattn_status no_module(const char *what)
+{
+    return ra_fail(RESATTN_INVALID_ARGUMENT, "%s: the attention module is NULL", what);
+}
+
 static resattn_status set_branch(resattn_attention *attention, resattn_layer *branch, const char *what, bool *has)
 {
-    if (!attention)
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "%s: the attention module is NULL", what);
     resattn_layer *layer = &attention->layer;
     if (*has && layer->builder) {
         ra_fail(RESATTN_DUPLICATE, "%s: the %s is set already", ra_layer_label(layer), what);
@@ -168,7 +171,9 @@ static resattn_status set_branch(resattn_attention *attention, resattn_layer *br
 
 resattn_status resattn_attention_set_trunk(resattn_attention *attention, resattn_layer *trunk)
 {
-    resattn_status status = set_branch(attention, trunk, "trunk", attention ? &attention->has_trunk : NULL);
+    if (!attention)
+        return no_module("trunk");
+    resattn_status status = set_branch(attention, trunk, "trunk", &attention->has_trunk);
     if (status == RESATTN_OK && attention->has_mask) {
         resattn_layer **children = attention->layer.children;
         children[1] = children[0];
@@ -181,7 +186,7 @@ resattn_status resattn_attention_set_trunk(resattn_attention *attention, resattn
 
 resattn_status resattn_attention_set_mask(resattn_attention *attention, resattn_layer *mask)
 {
-    return set_branch(attention, mask, "mask", attention ? &attention->has_mask : NULL);
+    return attention ? set_branch(attention, mask, "mask", &attention->has_mask) : no_module("mask");
 }
 
 /* A module of a blob has both, and does not remember that they were set. */

@@ -79,7 +79,8 @@ static norm_job training_job(const ra_op *op, const ra_run *run)
         chunk = smallest_chunk(c);
     const double *saved = run->saved;
     double *parts = run->work;
-    float *vectors = (float *)(parts + 2 * c * most_chunks(pixels, c));
+    void *rest = parts + 2 * c * most_chunks(pixels, c);
+    float *vectors = rest;
     return (norm_job){.op = op,
                       .run = run,
                       .pixels = pixels,

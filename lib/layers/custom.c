@@ -150,7 +150,7 @@ resattn_custom *resattn_custom_new(resattn_context *context, const char *name, r
     custom->user = user;
     custom->release = release;
     custom->forward = forward;
-    strcpy(custom->name, name);
+    memcpy(custom->name, name, strlen(name) + 1);
     custom->op = (ra_op_kind){.name = custom->name,
                               .flags = RA_IS_CUSTOM,
                               .shape = ra_custom_shape,
@@ -279,7 +279,7 @@ resattn_status resattn_custom_add_attribute(resattn_custom *custom, const char *
     status = check_attribute(custom, name, &attribute, is_mutable);
     if (status != RESATTN_OK)
         return status;
-    attribute.name = strcpy(custom->attribute_names[index], name);
+    attribute.name = memcpy(custom->attribute_names[index], name, strlen(name) + 1);
     attribute.flags = is_mutable ? RA_ATTRIBUTE_MUTABLE : 0;
     custom->attributes[index] = attribute;
     custom->kind.attribute_count++;

@@ -48,7 +48,7 @@ bool ra_infer_fail(const resattn_layer *layer, resattn_status status, const char
     char message[400];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
+    ra_format(message, sizeof message, format, arguments);
     va_end(arguments);
     ra_fail(status, "%s: %s", ra_layer_label(layer), message);
     return false;

@@ -41,7 +41,7 @@ static void resnext_branch(ra_chain *at, int32_t width, int32_t channels, int32_
 
 static int64_t resnext_multiply_adds(int64_t width, int64_t channels)
 {
-    return 4 * channels * width + 9 * 4 * width * width / GROUPS;
+    return 4 * channels * width + 36 * width * width / GROUPS;
 }
 
 /* ---- Inception: three branches ---- */

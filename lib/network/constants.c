@@ -90,6 +90,9 @@ static const ra_param *param(const resattn_layer *layer, const char *suffix)
     return NULL;
 }
 
+/* Declared first, in every kind of layer but the host's own. */
+static const ra_param *weight_of(const resattn_layer *layer) { return &layer->params[0]; }
+
 /* A batch norm with fixed statistics is x * scale + shift. */
 typedef struct affine {
     const float *weight, *bias, *mean, *variance;
@@ -98,8 +101,9 @@ typedef struct affine {
 
 static affine affine_of(const resattn_layer *norm)
 {
-    return (affine){param(norm, "weight")->value, param(norm, "bias")->value, param(norm, "running_mean")->value,
-                    param(norm, "running_var")->value, ra_real(norm, ra_attribute_find(norm->kind, "epsilon"))};
+    const ra_param *own = norm->params; /* in the order of batch_norm.c */
+    return (affine){own[0].value, own[1].value, own[2].value, own[3].value,
+                    ra_real(norm, ra_attribute_find(norm->kind, "epsilon"))};
 }
 
 static double scale_of(const affine *norm, int64_t channel)
@@ -138,7 +142,7 @@ static bool measure(constant *item, const ra_op *op)
         item->weights = all_floats(item->layer);
         return true;
     }
-    item->weights = (size_t)param(item->layer, "weight")->elements;
+    item->weights = (size_t)weight_of(item->layer)->elements;
     item->biases = item->norm || param(item->layer, "bias") ? ra_line(channels) : 0;
     if (op->packed) {
         ra_conv conv = op->kind->convolution(op);
@@ -183,7 +187,7 @@ static void fill_bias(const constant *item)
 /* Output channel o's filter is row o of the weights, wherever there is something to fold. */
 static const float *folded(const constant *item, float *scratch)
 {
-    const ra_param *weight = param(item->layer, "weight");
+    const ra_param *weight = weight_of(item->layer);
     if (!item->norm && item->factor == 1)
         return weight->value;
     affine norm = item->norm ? affine_of(item->norm) : (affine){0};
@@ -209,21 +213,32 @@ static void fill(const constant *item, const ra_op *op, float *scratch)
         ra_conv conv = op->kind->convolution(op);
         ra_conv_pack(&conv, op->form, values, item->weight);
     } else {
-        memcpy(item->weight, values, (size_t)param(item->layer, "weight")->elements * sizeof(float));
+        memcpy(item->weight, values, (size_t)weight_of(item->layer)->elements * sizeof(float));
     }
 }
 
 /* ---- the snapshot's list ---- */
 
-static const constant *find(const ra_constants *constants, const constant *wanted)
+static bool is_same(const constant *a, const constant *b)
 {
-    for (int32_t i = 0; i < constants->count; i++) {
-        const constant *item = &constants->items[i];
-        if (item->layer == wanted->layer && item->norm == wanted->norm && item->factor == wanted->factor &&
-            item->form == wanted->form)
-            return item;
-    }
-    return NULL;
+    return a->layer == b->layer && a->norm == b->norm && a->factor == b->factor && a->form == b->form;
+}
+
+static bool has(const ra_constants *constants, const constant *wanted)
+{
+    for (int32_t i = 0; i < constants->count; i++)
+        if (is_same(&constants->items[i], wanted))
+            return true;
+    return false;
+}
+
+/* One that is there. */
+static const constant *get(const ra_constants *constants, const constant *wanted)
+{
+    const constant *item = constants->items;
+    while (!is_same(item, wanted))
+        item++;
+    return item;
 }
 
 static bool has_params(const ra_node *node)
@@ -252,13 +267,13 @@ static bool add(filling *f, constant item, const ra_op *op)
 {
     ra_constants *constants = f->constants;
     resattn_context *context = constants->network->context;
-    if (find(constants, &item))
+    if (has(constants, &item))
         return true;
     if (!ra_network_has_values(constants->network, ra_layer_label(item.layer)) || !measure(&item, op) ||
         !ra_grow(context, (void **)&f->ops, f->op_count, &f->op_capacity, sizeof *f->ops) ||
         !ra_grow(context, (void **)&constants->items, constants->count, &constants->capacity, sizeof item))
         return false;
-    size_t elements = is_norm(&item) || is_custom(&item) ? 0 : ra_line((size_t)param(item.layer, "weight")->elements);
+    size_t elements = is_norm(&item) || is_custom(&item) ? 0 : ra_line((size_t)weight_of(item.layer)->elements);
     f->most = elements > f->most ? elements : f->most;
     f->ops[f->op_count++] = op;
     constants->items[constants->count++] = item;
@@ -346,7 +361,7 @@ ra_conv_form ra_constants_choose(void *data, const ra_node *node, const ra_conv 
     pthread_mutex_lock(&network->lock);
     for (int32_t i = 0; i <= RA_CONV_FORMS; i++) {
         wanted.form = i == 0 ? best : (ra_conv_form)(RA_CONV_FORMS - i);
-        if (ra_conv_allows(mode, wanted.form) && ra_conv_takes_form(conv, wanted.form) && find(network->kept, &wanted)) {
+        if (ra_conv_allows(mode, wanted.form) && ra_conv_takes_form(conv, wanted.form) && has(network->kept, &wanted)) {
             form = wanted.form;
             break;
         }
@@ -362,13 +377,13 @@ void ra_constants_bind(const ra_constants *constants, ra_program *program)
         ra_node *node = &program->nodes[i];
         if (has_params(node)) {
             constant wanted = constant_of(node);
-            const constant *item = find(constants, &wanted);
+            const constant *item = get(constants, &wanted);
             node->op.weight = item->weight;
             node->op.bias = item->bias;
         }
         if (node->second_norm) {
             constant wanted = constant_of_norm(node->second_norm);
-            const constant *item = find(constants, &wanted);
+            const constant *item = get(constants, &wanted);
             node->op.scale = item->weight;
             node->op.shift = item->bias;
         }

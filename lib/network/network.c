@@ -254,8 +254,9 @@ static void fill_bilinear(const resattn_layer *layer, const ra_param *param)
 {
     int64_t in = param->shape[0], out = param->shape[1], kh = param->shape[2], kw = param->shape[3];
     int64_t group_in = in / ra_int(layer, ra_attribute_find(layer->kind, "groups"));
-    double fy = (double)((kh + 1) / 2), cy = (2 * fy - 1 - (double)((kh + 1) / 2 % 2)) / (2 * fy);
-    double fx = (double)((kw + 1) / 2), cx = (2 * fx - 1 - (double)((kw + 1) / 2 % 2)) / (2 * fx);
+    int64_t half_h = (kh + 1) / 2, half_w = (kw + 1) / 2;
+    double fy = (double)half_h, cy = (2 * fy - 1 - (double)(half_h % 2)) / (2 * fy);
+    double fx = (double)half_w, cx = (2 * fx - 1 - (double)(half_w % 2)) / (2 * fx);
     float *value = param->value;
     for (int64_t i = 0; i < in; i++)
         for (int64_t y = 0; y < kh; y++)

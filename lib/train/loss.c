@@ -66,7 +66,7 @@ static double one_image(const resattn_cross_entropy *loss, const float *logits, 
     double most = (double)logits[largest(logits, classes)], sum = 0, targets = 0, value = 0;
     for (int64_t c = 0; c < classes; c++)
         sum += exp((double)logits[c] - most);
-    double level = log(sum) + most;
+    double level = log(sum) + most; /* cppcheck-suppress invalidFunctionArg; the largest has added 1 */
     for (int64_t c = 0; c < classes; c++) {
         double target = target_of(loss, c, classes, label);
         targets += target;

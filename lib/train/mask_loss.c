@@ -183,7 +183,7 @@ static double mean_over_pixels(const comparison *c, int64_t image, int64_t chann
     for (int64_t y = 0; y < c->height; y++)
         for (int64_t x = 0; x < c->width; x++) {
             int64_t offset = mask_offset(c, image, channel, y, x);
-            double mask = mask_at(c, offset), target = target_at(c, image, channel, y, x), slope;
+            double mask = mask_at(c, offset), target = target_at(c, image, channel, y, x), slope = 0;
             sum += (c->kind == RESATTN_MASK_LOSS_SQUARED ? squared : cross_entropy)(mask, target, &slope);
             if (c->gradient)
                 add_gradient(c, offset, scale * slope / pixels);

@@ -63,7 +63,8 @@ run()
 "
 }
 
-table= all_findings=0
+table=""
+all_findings=0
 for target in "$@"; do
     run "$target"
 done
