@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Convolution in groups of fewer channels than a vector has lanes, compiled once for each CPU level: a vector holds the channels of
- * several groups, and a permutation spreads one input channel of each group over the group's lanes.
+ * Convolution in groups of fewer channels than a vector has lanes, compiled once for each CPU level: a vector holds the
+ * channels of several groups, and a permutation spreads one input channel of each group over the group's lanes.
  */
 #include "kernels/micro_levels.h"
 
@@ -15,7 +15,7 @@ enum { PIXELS = 7, FEW_PIXELS = 3 };
 #endif
 
 #if defined(HAS_SHUFFLE)
-#define LANE(l, group, i) ((l) / (group) * (group) + (i))
+#define LANE(l, group, i)   ((l) / (group) * (group) + (i))
 #define LANES4(l, group, i) LANE(l, group, i), LANE((l) + 1, group, i), LANE((l) + 2, group, i), LANE((l) + 3, group, i)
 #if RA_LANES == 16
 #define SPREAD(x, group, i)                                                                                            \
@@ -43,8 +43,9 @@ static ra_vec spread(ra_vec x, int group, int i)
 /* Input channel i of each group. */
 #define STEP(group, i)                                                                                                 \
     if ((i) < (group)) {                                                                                               \
-        ra_vec weight = ra_load(w + ROW(i));                                                                     \
-        RA_UNROLL for (int p = 0; p < pixels; p++)                                                                     \
+        ra_vec weight = ra_load(w + ROW(i));                                                                           \
+        RA_UNROLL                                                                                                      \
+        for (int p = 0; p < pixels; p++)                                                                               \
             sum[p] = ra_mul_add(sum[p], SPREAD(x[p], group, (i) < (group) ? (i) : 0), weight);                         \
     }
 
@@ -54,11 +55,13 @@ static ra_vec spread(ra_vec x, int group, int i)
     {                                                                                                                  \
         ra_vec sum[PIXELS], x[PIXELS];                                                                                 \
         ra_vec bias = lanes->bias ? ra_load(lanes->bias + channel) : ra_splat(0);                                      \
-        RA_UNROLL for (int p = 0; p < pixels; p++)                                                                     \
+        RA_UNROLL                                                                                                      \
+        for (int p = 0; p < pixels; p++)                                                                               \
             sum[p] = bias;                                                                                             \
         const float *first = lanes->x + pixel * lanes->x_row + channel;                                                \
-        for (int32_t t = 0; t < lanes->taps; t++, w += ROW(group)) {                                             \
-            RA_UNROLL for (int p = 0; p < pixels; p++)                                                                 \
+        for (int32_t t = 0; t < lanes->taps; t++, w += ROW(group)) {                                                   \
+            RA_UNROLL                                                                                                  \
+            for (int p = 0; p < pixels; p++)                                                                           \
                 x[p] = ra_load(first + p * lanes->x_row + lanes->offsets[t]);                                          \
             STEP(group, 0)                                                                                             \
             STEP(group, 1)                                                                                             \
@@ -70,13 +73,14 @@ static ra_vec spread(ra_vec x, int group, int i)
             STEP(group, 7)                                                                                             \
         }                                                                                                              \
         float *y = lanes->y + pixel * lanes->y_row + channel;                                                          \
-        RA_UNROLL for (int p = 0; p < pixels; p++)                                                                     \
+        RA_UNROLL                                                                                                      \
+        for (int p = 0; p < pixels; p++)                                                                               \
             ra_store(y + p * lanes->y_row, lanes->relu ? ra_rectify(sum[p]) : sum[p]);                                 \
     }                                                                                                                  \
     static void row_##group(const ra_lanes *lanes)                                                                     \
     {                                                                                                                  \
         const float *w = lanes->weights;                                                                               \
-        for (int32_t c = 0; c < lanes->channels; c += RA_LANES, w += lanes->taps * ROW(group)) {                 \
+        for (int32_t c = 0; c < lanes->channels; c += RA_LANES, w += lanes->taps * ROW(group)) {                       \
             int32_t pixel = 0;                                                                                         \
             for (; pixel + PIXELS <= lanes->pixels; pixel += PIXELS)                                                   \
                 pixels_##group(PIXELS, lanes, pixel, c, w);                                                            \

@@ -151,12 +151,12 @@ resattn_attention *resattn_layer_attention(resattn_layer *layer)
     return layer && layer->kind == &ra_kind_attention ? (resattn_attention *)layer : NULL;
 }
 
-/* Children are the trunk, then the mask, in whatever order they come. */
 static resattn_status no_module(const char *what)
 {
     return ra_fail(RESATTN_INVALID_ARGUMENT, "%s: the attention module is NULL", what);
 }
 
+/* Children are the trunk, then the mask, in whatever order they come. */
 static resattn_status set_branch(resattn_attention *attention, resattn_layer *branch, const char *what, bool *has)
 {
     resattn_layer *layer = &attention->layer;
