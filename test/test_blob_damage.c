@@ -352,6 +352,16 @@ START_TEST(long_names)
     layer("relu", name, 0);
     number(0, 4);
     tree_refused(RESATTN_BAD_FORMAT, "path");
+    name[600] = 'n';
+    name[1024] = '\0'; /* as long as one may be */
+    begin_tree(2);
+    layer("relu", name, 0);
+    number(0, 4);
+    memcpy(sample->chunks[0].payload, tree_bytes, tree_size);
+    sample->chunks[0].size = tree_size;
+    while (sample->count > 3)
+        blob_remove(sample, 2);
+    check_loads();
 }
 END_TEST
 

@@ -34,13 +34,14 @@ static int32_t count_unnamed(resattn_context *context, kind_counts *counts, cons
 
 static char *join(resattn_context *context, const char *prefix, const char *name)
 {
-    size_t size = strlen(prefix) + strlen(name) + 2;
-    if (size > RA_MAX_NAME + 1)
+    const char *dot = prefix[0] && name[0] ? "." : "";
+    size_t length = strlen(prefix) + strlen(dot) + strlen(name);
+    if (length > RA_MAX_NAME)
         return ra_fail_null(RESATTN_INVALID_ARGUMENT, "%.80s...: the path has %zu bytes, expected at most %d", prefix,
-                            size - 1, RA_MAX_NAME);
-    char *path = ra_alloc(context, size, 1);
+                            length, RA_MAX_NAME);
+    char *path = ra_alloc(context, length + 1, 1);
     if (path)
-        snprintf(path, size, "%s%s%s", prefix, prefix[0] && name[0] ? "." : "", name);
+        snprintf(path, length + 1, "%s%s%s", prefix, dot, name);
     return path;
 }
 
