@@ -174,7 +174,7 @@ static void put_children(void)
     begin_tree(2);
     plain("attention", "a", 1);
     plain("relu", "", 0);
-    put_tree("attention-without-mask", RESATTN_BAD_FORMAT, "a: the attention module has no");
+    put_tree("attention-without-mask", RESATTN_BAD_FORMAT, "a: the attention module has no mask");
     begin_tree(2);
     plain("attention", "a", 3);
     for (int i = 0; i < 3; i++)

@@ -82,7 +82,7 @@ static bool infer(resattn_layer *layer)
 {
     if (layer->child_count < 2)
         return ra_infer_fail(layer, RESATTN_INVALID_ARGUMENT, "the attention module has no %s",
-                             ((const resattn_attention *)layer)->has_trunk ? "mask" : "trunk");
+                             resattn_attention_trunk((const resattn_attention *)layer) ? "mask" : "trunk");
     resattn_layer *trunk = layer->children[0], *mask = layer->children[1];
     if (!ra_infer(trunk, layer->in_c) || !ra_infer(mask, layer->in_c))
         return false;
@@ -151,55 +151,50 @@ resattn_attention *resattn_layer_attention(resattn_layer *layer)
     return layer && layer->kind == &ra_kind_attention ? (resattn_attention *)layer : NULL;
 }
 
-static resattn_status no_module(const char *what)
+/* Children are the trunk, then the mask, in whatever order they come. */
+resattn_layer *resattn_attention_trunk(const resattn_attention *attention)
 {
-    return ra_fail(RESATTN_INVALID_ARGUMENT, "%s: the attention module is NULL", what);
+    return attention && attention->layer.child_count > attention->lacks_trunk ? attention->layer.children[0] : NULL;
 }
 
-/* Children are the trunk, then the mask, in whatever order they come. */
-static resattn_status set_branch(resattn_attention *attention, resattn_layer *branch, const char *what, bool *has)
+resattn_layer *resattn_attention_mask(const resattn_attention *attention)
 {
+    int32_t count = attention ? attention->layer.child_count + attention->lacks_trunk : 0;
+    return count == 2 ? attention->layer.children[attention->layer.child_count - 1] : NULL;
+}
+
+static resattn_status set_branch(resattn_attention *attention, resattn_layer *branch, const char *what, bool is_set)
+{
+    if (!attention)
+        return ra_fail(RESATTN_INVALID_ARGUMENT, "%s: the attention module is NULL", what);
     resattn_layer *layer = &attention->layer;
-    if (*has && layer->builder) {
+    if (is_set && layer->builder) {
         ra_fail(RESATTN_DUPLICATE, "%s: the %s is set already", ra_layer_label(layer), what);
         return ra_builder_remember(layer->builder);
     }
-    resattn_status status = ra_layer_adopt(layer, branch);
-    *has |= status == RESATTN_OK;
-    return status;
+    return ra_layer_adopt(layer, branch);
 }
 
 resattn_status resattn_attention_set_trunk(resattn_attention *attention, resattn_layer *trunk)
 {
-    if (!attention)
-        return no_module("trunk");
-    resattn_status status = set_branch(attention, trunk, "trunk", &attention->has_trunk);
-    if (status == RESATTN_OK && attention->has_mask) {
+    resattn_status status = set_branch(attention, trunk, "trunk", resattn_attention_trunk(attention) != NULL);
+    if (status == RESATTN_OK && attention->lacks_trunk) {
         resattn_layer **children = attention->layer.children;
         children[1] = children[0];
         children[0] = trunk;
         children[0]->index = 0;
         children[1]->index = 1;
+        attention->lacks_trunk = false;
     }
     return status;
 }
 
 resattn_status resattn_attention_set_mask(resattn_attention *attention, resattn_layer *mask)
 {
-    return attention ? set_branch(attention, mask, "mask", &attention->has_mask) : no_module("mask");
-}
-
-/* A module of a blob has both, and does not remember that they were set. */
-resattn_layer *resattn_attention_trunk(const resattn_attention *attention)
-{
-    bool has = attention && (attention->has_trunk || attention->layer.child_count == 2);
-    return has ? attention->layer.children[0] : NULL;
-}
-
-resattn_layer *resattn_attention_mask(const resattn_attention *attention)
-{
-    int32_t count = attention ? attention->layer.child_count : 0;
-    return count == 2 || (count == 1 && attention->has_mask) ? attention->layer.children[count - 1] : NULL;
+    resattn_status status = set_branch(attention, mask, "mask", resattn_attention_mask(attention) != NULL);
+    if (status == RESATTN_OK && attention->layer.child_count == 1)
+        attention->lacks_trunk = true;
+    return status;
 }
 
 resattn_status resattn_attention_set_learning(resattn_attention *attention, resattn_learning learning)

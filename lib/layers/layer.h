@@ -96,7 +96,7 @@ struct resattn_layer {
 
 struct resattn_attention {
     resattn_layer layer; /* an attention module is its layer: every layer is allocated large enough */
-    bool has_trunk, has_mask; /* set by the functions that set them */
+    bool lacks_trunk;    /* the only child is the mask */
 };
 
 /* Gives a program the operations of a tree: a layer's lower function calls these. Values are numbered. */
