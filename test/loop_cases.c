@@ -96,6 +96,20 @@ static void expect_scale(const problem *p, double *out)
         put(p, out, i, (double)p->factor * (double)p->x[i]);
 }
 
+static void run_squares(const ra_loops *l, const problem *p, float *out)
+{
+    for (int64_t i = 0; i < p->elements; i++)
+        out[i] = (float)l->squares(i, p->x);
+}
+static void expect_squares(const problem *p, double *out)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < p->elements; i++) {
+        out[i] = sum;
+        sum += (double)p->x[i] * (double)p->x[i];
+    }
+}
+
 static void run_add(const ra_loops *l, const problem *p, float *out)
 {
     l->add(p->elements, p->x, p->y, p->flag, out);
@@ -353,6 +367,7 @@ const loop_case loop_cases[] = {
     CASE(sigmoid, false, 2e-7),
     CASE(sigmoid_backward, false, 1e-6),
     CASE(scale, false, 3e-7),
+    CASE(squares, false, 1e-7),
     CASE(add, false, 1e-7),
     CASE(dropout, false, 3e-7),
     CASE(affine, true, 5e-7),

@@ -301,6 +301,20 @@ static void bilinear(int64_t c, const float *const *x, float fx, float fy, float
     STORE(c, false, y, (x0[i] * gx + x1[i] * fx) * gy + (x2[i] * gx + x3[i] * fx) * fy);
 }
 
+static double squares(int64_t count, const float *x)
+{
+    double sums[8] = {0}, sum = 0;
+    int64_t i = 0;
+    for (; i + 8 <= count; i += 8)
+        for (int32_t lane = 0; lane < 8; lane++)
+            sums[lane] += (double)x[i + lane] * (double)x[i + lane];
+    for (; i < count; i++)
+        sums[i % 8] += (double)x[i] * (double)x[i];
+    for (int32_t lane = 0; lane < 8; lane++)
+        sum += sums[lane];
+    return sum;
+}
+
 /* ---- over the channels of a pixel ---- */
 
 static double fold(double *lanes)
@@ -407,6 +421,7 @@ const ra_loops RA_LOOPS_TABLE = {
     .sigmoid = sigmoid,
     .sigmoid_backward = sigmoid_backward,
     .scale = scale,
+    .squares = squares,
     .add = add,
     .affine = affine,
     .gate = gate,

@@ -39,6 +39,9 @@ typedef struct ra_loops {
     /* y = factor * x, y += factor * x */
     void (*scale)(int64_t count, float factor, const float *x, bool accumulate, float *y);
 
+    /* the sum of x * x: element i of whole eights in sum i modulo 8, and those added in order */
+    double (*squares)(int64_t count, const float *x);
+
     /* y = a + b, then max(0, y) if relu */
     void (*add)(int64_t count, const float *a, const float *b, bool relu, float *y);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Optimisers: making, settings, and the step over all parameters. */
 #include "train/optimizer.h"
+#include "kernels/kernels.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -275,28 +276,14 @@ int32_t resattn_optimizer_is_frozen(const resattn_optimizer *optimizer, int32_t 
 
 /* ---- the step ---- */
 
-/* Eight sums side by side, which a CPU adds to at once. */
-static double sum_of_squares(const float *gradient, int64_t count)
-{
-    double sums[8] = {0}, sum = 0;
-    int64_t i = 0;
-    for (; i + 8 <= count; i += 8)
-        for (int32_t lane = 0; lane < 8; lane++)
-            sums[lane] += (double)gradient[i + lane] * (double)gradient[i + lane];
-    for (; i < count; i++)
-        sums[i % 8] += (double)gradient[i] * (double)gradient[i];
-    for (int32_t lane = 0; lane < 8; lane++)
-        sum += sums[lane];
-    return sum;
-}
-
 static void measure_piece(void *job, int32_t index, int32_t worker)
 {
     const resattn_optimizer *optimizer = job;
     const ra_piece *piece = &optimizer->pieces[index];
     (void)worker;
-    optimizer->squares[index] =
-        is_frozen(optimizer, piece->index) ? 0 : sum_of_squares(piece->param->gradient + piece->begin, piece->count);
+    optimizer->squares[index] = is_frozen(optimizer, piece->index)
+                                    ? 0
+                                    : ra_kernels()->squares(piece->count, piece->param->gradient + piece->begin);
 }
 
 static void step_piece(void *job, int32_t index, int32_t worker)
