@@ -83,16 +83,27 @@ static bool has_conflict_detection(void)
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> 28 & 1) != 0;
 }
 
+/* A Xeon whose name has no grade, as hypervisors show it and as new ones have none. */
+static bool is_plain_xeon(void)
+{
+    static const char *const grades[] = {"Platinum", "Gold", "Silver", "Bronze", "W", "D"};
+    const char *name = ra_cpu_name();
+    bool plain = strstr(name, "Xeon(R)") != NULL;
+    for (int32_t i = 0; i < RA_COUNT(grades); i++)
+        plain = plain && strstr(name, grades[i]) == NULL;
+    return plain;
+}
+
 /*
  * Whether BLIS by itself chooses kernels fit for this CPU. It tells Intel's CPUs apart by their features, so that new
- * ones are known too; AMD's by their family, of which 0x19 (Zen 3 and 4) is the last before versions that have a
- * "zen5".
+ * ones are known too, but takes how many units for AVX-512 a Xeon has from its grade, and where there is none its
+ * kernels for AVX2; AMD's by their family, of which 0x19 (Zen 3 and 4) is the last before versions that have a "zen5".
  */
 static bool blis_knows_cpu(void)
 {
     if (is_made_by("AuthenticAMD"))
         return query_family() <= 0x19 || blis_names("zen5");
-    return is_made_by("GenuineIntel");
+    return is_made_by("GenuineIntel") && !(ra_cpu() == RA_CPU_AVX512 && is_plain_xeon());
 }
 #endif
 
