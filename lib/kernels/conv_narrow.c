@@ -11,7 +11,7 @@
 
 enum {
     FEWER = 4,          /* times fewer pixels: below that, gathering wastes less than scattering costs */
-    MOST_PIXELS = 64,   /* of the output, in a product */
+    MOST_PIXELS = 32,   /* of the output, in a product */
     MOST_COLUMNS = 1024 /* taps * channels of a product */
 };
 
