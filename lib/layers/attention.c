@@ -163,10 +163,13 @@ resattn_layer *resattn_attention_mask(const resattn_attention *attention)
     return count == 2 ? attention->layer.children[attention->layer.child_count - 1] : NULL;
 }
 
+static resattn_status no_module(const char *what)
+{
+    return ra_fail(RESATTN_INVALID_ARGUMENT, "%s: the attention module is NULL", what);
+}
+
 static resattn_status set_branch(resattn_attention *attention, resattn_layer *branch, const char *what, bool is_set)
 {
-    if (!attention)
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "%s: the attention module is NULL", what);
     resattn_layer *layer = &attention->layer;
     if (is_set && layer->builder) {
         ra_fail(RESATTN_DUPLICATE, "%s: the %s is set already", ra_layer_label(layer), what);
@@ -177,6 +180,8 @@ static resattn_status set_branch(resattn_attention *attention, resattn_layer *br
 
 resattn_status resattn_attention_set_trunk(resattn_attention *attention, resattn_layer *trunk)
 {
+    if (!attention)
+        return no_module("trunk");
     resattn_status status = set_branch(attention, trunk, "trunk", resattn_attention_trunk(attention) != NULL);
     if (status == RESATTN_OK && attention->lacks_trunk) {
         resattn_layer **children = attention->layer.children;
@@ -191,6 +196,8 @@ resattn_status resattn_attention_set_trunk(resattn_attention *attention, resattn
 
 resattn_status resattn_attention_set_mask(resattn_attention *attention, resattn_layer *mask)
 {
+    if (!attention)
+        return no_module("mask");
     resattn_status status = set_branch(attention, mask, "mask", resattn_attention_mask(attention) != NULL);
     if (status == RESATTN_OK && attention->layer.child_count == 1)
         attention->lacks_trunk = true;
