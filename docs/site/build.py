@@ -20,15 +20,15 @@ LINK = re.compile(r"\]\(([^)\s#]+)\)")
 
 
 def pages(root):
-    """The README first, then the guides in the order in which it lists them, then what is written beside examples and
-    benchmarks."""
+    """The README first, then the guides in the order in which it lists them, then what is written beside examples,
+    benchmarks and tests."""
     listed = (root / "README.md").read_text().partition("\n## Guides\n")[2]
 
     def place(guide):
         position = listed.find(f"](docs/{guide.name})")
         return (position < 0, position, guide.name)
 
-    more = [path for folder in ("examples", "test/bench") for path in sorted((root / folder).rglob("*.md"))
+    more = [path for folder in ("examples", "test/bench", "test/fuzz", "test/golden") for path in sorted((root / folder).rglob("*.md"))
             if "node_modules" not in path.parts]
     return [root / "README.md"] + sorted((root / "docs").glob("*.md"), key=place) + more
 
