@@ -152,20 +152,18 @@ static void put_missing(const char *name, const char *type, const char *words)
     put_bad_blob(name, &changed, RESATTN_BAD_FORMAT, words);
 }
 
-static void put_twice(const char *name, const char *type, const char *words)
-{
-    const blob_chunk copy = whole.chunks[find_nth(type, 0)];
-    changed = whole;
-    blob_insert(&changed, whole.count - 1, type, copy.payload, copy.size);
-    put_bad_blob(name, &changed, RESATTN_BAD_FORMAT, words);
-}
-
-static void put_inserted(const char *name, int index, const char *type, const char *payload, size_t size,
+static void put_inserted(const char *name, int index, const char *type, const void *payload, size_t size,
                          resattn_status status, const char *words)
 {
     changed = whole;
     blob_insert(&changed, index, type, payload, size);
     put_bad_blob(name, &changed, status, words);
+}
+
+static void put_twice(const char *name, const char *type, const char *words)
+{
+    const blob_chunk *first = &whole.chunks[find_nth(type, 0)];
+    put_inserted(name, whole.count - 1, type, first->payload, first->size, RESATTN_BAD_FORMAT, words);
 }
 
 static void put_chunks(void)

@@ -56,3 +56,16 @@ resattn_layer *conv(resattn_builder *b, const char *name, int32_t channels)
 {
     return resattn_conv2d_new(b, name, channels, 1, 1, 0);
 }
+
+void wrong_memory(resattn_network *network, int32_t many)
+{
+    wrong_before();
+    resattn_plan *plan = resattn_plan_new(network, RESATTN_INFERENCE, many, many, many);
+    resattn_status status = resattn_last_status();
+    if (plan != NULL) {
+        ck_assert_ptr_null(resattn_session_new(plan));
+        status = resattn_last_status();
+    }
+    ck_assert_msg(status == LARGE, "%s", resattn_last_error());
+    resattn_plan_free(plan);
+}

@@ -19,6 +19,9 @@ void wrong_before(void);
 void wrong_status(resattn_status answer, resattn_status expected, const char *text, const char *call);
 void wrong_null(const void *answer, resattn_status expected, const char *text, const char *call);
 
+/* `many` images of `many` x `many` do not fit in memory: the plan says so or, at the latest, a session. */
+void wrong_memory(resattn_network *network, int32_t many);
+
 /* Two layers one after the other, a module of branches that may be NULL, a 1x1 convolution. */
 resattn_layer *sequence(resattn_builder *b, const char *name, resattn_layer *first, resattn_layer *second);
 resattn_layer *attention(resattn_builder *b, const char *name, resattn_layer *trunk, resattn_layer *mask);
