@@ -12,7 +12,7 @@
 #include <string.h>
 
 enum {
-    CHANNELS2 = 128,            /* of a block, at most, with tiles of 2 x 2 */
+    CHANNELS2 = 128, /* of a block, at most, with tiles of 2 x 2 */
     CHANNELS4 = 64,
     SUM_FLOATS = 148 << 10,     /* of a block */
     SCRATCH_FLOATS = 148 << 10, /* of transformed tiles */
@@ -78,7 +78,7 @@ static size_t tile_floats(const filter_plan *plan, int64_t segment)
 bool ra_winograd_filter_work(const ra_conv *conv, ra_conv_form form, int32_t n, int32_t workers, size_t *bytes)
 {
     filter_plan plan = make_plan(conv, form, n);
-    size_t each = tile_floats(&plan, most_segment(&plan)) + ra_outer_scratch(), sums;
+    size_t each = tile_floats(&plan, most_segment(&plan)) + ra_outer_scratch(plan.out_c, plan.out_c), sums;
     return ra_mul_size((size_t)plan.parts, (size_t)part_floats(&plan), &sums) &&
            ra_conv_bytes(CHANNELS2 + sums, each, workers, bytes);
 }
@@ -162,7 +162,7 @@ void ra_winograd_backward_filter(resattn_context *context, const ra_conv *conv, 
                       .zeros = work};
     job.sums = job.zeros + CHANNELS2;
     job.scratch = job.sums + job.plan.parts * part_floats(&job.plan);
-    job.each = tile_floats(&job.plan, job.plan.segment) + ra_outer_scratch();
+    job.each = tile_floats(&job.plan, job.plan.segment) + ra_outer_scratch(job.plan.out_c, job.plan.out_c);
     memset(job.zeros, 0, CHANNELS2 * sizeof(float));
     ra_parallel(context, block_task, &job, job.plan.in_blocks * job.plan.out_blocks * job.plan.parts);
     ra_parallel(context, taps_task, &job, conv->out_c);
