@@ -21,6 +21,7 @@ build=$root/build-coverage
     CC=gcc meson setup -Db_coverage=true --buildtype=debug -Doptimization=1 -Dtests=enabled -Ddocs=false "$build" "$root"
 meson compile -C "$build"
 find "$build" -name '*.gcda' -delete
+export CK_TIMEOUT_MULTIPLIER=5 # Check's own time limits
 meson test -C "$build" --no-rebuild --print-errorlogs --no-suite slow --timeout-multiplier 5
 meson test -C "$build" --no-rebuild --print-errorlogs --timeout-multiplier 5 models_config
 
