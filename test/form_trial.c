@@ -245,11 +245,10 @@ const char *form_describe(const form_trial *t, ra_conv_form form, const form_opt
 /* ---- what must come out ---- */
 
 /*
- * Winograd: a weight is transformed in double precision and rounded once; an input passes at most three roundings in
- * each dimension (kernel_winograd.c), their product and its sum over the channels in_c + 1, and that again three in
- * each dimension; bias and addend add two. All in all at most in_c + 16 of the sum that the matrices' and the data's
- * absolute values give, as no step makes an intermediate term larger than the term that it stands for there; in_c + 40
- * leaves room for the products of roundings.
+ * Winograd: a weight passes at most four roundings in each dimension and an input three (kernel_winograd.c), their
+ * product and its sum over the channels in_c + 1, and that again three in each dimension; bias and addend add two. All
+ * in all at most in_c + 23 of the sum that the matrices' and the data's absolute values give, as no step makes an
+ * intermediate term larger than the term that it stands for there; in_c + 40 leaves room for the products of roundings.
  */
 static estimate expect_sum(const form_trial *t, ra_conv_form form, size_t index, double more, double more_magnitude)
 {

@@ -105,12 +105,12 @@ static double input_of(ra_winograd_input *transform, int32_t tile, const bench *
 
 static double bench_input2(const ra_micro *micro, const bench *memory)
 {
-    return input_of(micro->winograd2_input, 2, memory);
+    return input_of(micro->winograd[0].input, 2, memory);
 }
 
 static double bench_input4(const ra_micro *micro, const bench *memory)
 {
-    return input_of(micro->winograd4_input, 4, memory);
+    return input_of(micro->winograd[1].input, 4, memory);
 }
 
 static double output_of(ra_winograd_output *transform, int32_t tile, const bench *memory)
@@ -124,12 +124,12 @@ static double output_of(ra_winograd_output *transform, int32_t tile, const bench
 
 static double bench_output2(const ra_micro *micro, const bench *memory)
 {
-    return output_of(micro->winograd2_output, 2, memory);
+    return output_of(micro->winograd[0].output, 2, memory);
 }
 
 static double bench_output4(const ra_micro *micro, const bench *memory)
 {
-    return output_of(micro->winograd4_output, 4, memory);
+    return output_of(micro->winograd[1].output, 4, memory);
 }
 
 static const struct {

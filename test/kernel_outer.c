@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Products of transposed matrices (kernels/outer.h), which pack both sides: see test_kernels.h.
+ * Products of transposed matrices (kernels/outer.h), of which the one with rows far apart is copied: see
+ * test_kernels.h.
  */
 #include "test_kernels.h"
 
@@ -21,12 +22,14 @@ static float *new_matrix(int64_t rows, int64_t columns, int64_t row)
 
 void check_outer(bool special)
 {
-    int32_t rows = pick(1, 60), columns = pick(1, pick_bool() ? 90 : 1200), depth = pick(1, pick_bool() ? 40 : 600);
-    int32_t a_row = rows + pick(0, 9), b_row = columns + pick(0, 9), c_row = columns + pick(0, 9);
+    int32_t rows = pick(1, pick_bool() ? 60 : 1100), columns = pick(1, pick_bool() ? 90 : 1200),
+            depth = pick(1, pick_bool() ? 40 : 600);
+    int32_t a_row = rows + pick(0, pick_bool() ? 9 : 400), b_row = columns + pick(0, pick_bool() ? 9 : 1300),
+            c_row = columns + pick(0, 9);
     float beta = (float)pick(0, 1);
     float *a = new_matrix(depth, rows, a_row), *b = new_matrix(depth, columns, b_row);
     float *c = new_matrix(rows, columns, c_row);
-    size_t c_floats = (size_t)((rows - 1) * c_row + columns), scratch_floats = ra_outer_scratch();
+    size_t c_floats = (size_t)((rows - 1) * c_row + columns), scratch_floats = ra_outer_scratch(rows, a_row);
     if (special)
         a[pick(0, depth - 1) * a_row + pick(0, rows - 1)] = pick_special();
     float *before = copy_floats(c, c_floats), *scratch = new_floats(scratch_floats, false);

@@ -45,12 +45,12 @@ typedef struct input_problem {
 
 static ra_winograd_input *input_of(const ra_micro *micro, const winograd_matrices *matrices)
 {
-    return matrices->tile == 2 ? micro->winograd2_input : micro->winograd4_input;
+    return micro->winograd[matrices->tile == 4].input;
 }
 
 static ra_winograd_output *output_of(const ra_micro *micro, const winograd_matrices *matrices)
 {
-    return matrices->tile == 2 ? micro->winograd2_output : micro->winograd4_output;
+    return micro->winograd[matrices->tile == 4].output;
 }
 
 /* Pixels in any order with gaps; some are the same, as the zeros outside an image are. */
@@ -220,5 +220,106 @@ void check_winograd_output(bool special)
     free_floats(p.m);
     free_floats(p.bias);
     free_floats(p.addends);
+    free_floats(p.y);
+}
+
+/* ---- of training ---- */
+
+/* The transforms of filters, of the outputs' gradients, and of what becomes the taps: all from a matrix of their own. A
+ * factor is rounded, then its product, and there are two sums at most: with the parts' sums and what is there already,
+ * eight roundings and parts. */
+typedef enum training_kind { FILTER, GRADIENT, TAPS, TRAINING_KINDS } training_kind;
+
+typedef struct training_problem {
+    training_kind kind;
+    const winograd_matrices *matrices;
+    const double (*rows)[6];
+    int32_t in, out; /* elements of a side */
+    int32_t channels, parts;
+    bool add;
+    float *x, *y;
+    int64_t x_step, part_step, y_step;
+    size_t y_floats;
+} training_problem;
+
+static training_problem new_training(bool special)
+{
+    training_problem p = {.kind = (training_kind)pick(0, TRAINING_KINDS - 1),
+                          .matrices = pick_bool() ? &winograd2 : &winograd4,
+                          .channels = RA_WINOGRAD_UNIT * pick(1, 6),
+                          .parts = 1};
+    int32_t size = p.matrices->size;
+    p.rows = p.kind == FILTER ? p.matrices->filter : p.kind == GRADIENT ? p.matrices->gradient : p.matrices->taps;
+    p.in = p.kind == FILTER ? 3 : p.kind == GRADIENT ? p.matrices->tile : size;
+    p.out = p.kind == TAPS ? 3 : size;
+    if (p.kind == TAPS) {
+        p.parts = pick(1, 5);
+        p.add = pick_bool();
+    }
+    p.x_step = p.channels + pick(0, 9);
+    p.part_step = p.in * p.in * p.x_step + pick(0, 9);
+    p.x = new_floats((size_t)(p.parts * p.part_step), false);
+    for (int32_t part = 0; part < p.parts; part++)
+        for (int32_t i = 0; i < p.in * p.in; i++)
+            for (int32_t c = 0; c < p.channels; c++)
+                p.x[part * p.part_step + i * p.x_step + c] = pick_float();
+    if (special)
+        p.x[pick(0, p.parts - 1) * p.part_step + pick(0, p.in * p.in - 1) * p.x_step + pick(0, p.channels - 1)] =
+            pick_special();
+    p.y_step = p.channels + pick(0, 9);
+    p.y_floats = (size_t)((p.out * p.out - 1) * p.y_step + p.channels);
+    p.y = new_floats(p.y_floats, p.add);
+    return p;
+}
+
+static float *run_training(const training_problem *p, const ra_micro *micro)
+{
+    bool four = p->matrices->tile == 4;
+    float *y = copy_floats(p->y, p->y_floats);
+    const float *pixels[VALUES];
+    for (int32_t i = 0; i < p->in * p->in; i++)
+        pixels[i] = p->x + i * p->x_step;
+    if (p->kind == FILTER)
+        micro->winograd[four].filter(p->channels, p->x, p->x_step, y, p->y_step);
+    else if (p->kind == GRADIENT)
+        micro->winograd[four].gradient(p->channels, pixels, y, p->y_step);
+    else
+        micro->winograd[four].taps(p->channels, p->x, p->x_step, p->parts, p->part_step, p->add, y, p->y_step);
+    check_gaps(micro->name, p->y, y, p->y_floats, p->out * p->out, p->channels, p->y_step);
+    return y;
+}
+
+static void compare_training(const training_problem *p, const ra_micro *micro, const float *got, const float *portable)
+{
+    static const char *const names[TRAINING_KINDS] = {"filter", "gradient", "taps"};
+    char what[200];
+    snprintf(what, sizeof what, "%s Winograd %s %d, %d channels, %d parts%s", micro->name, names[p->kind],
+             p->matrices->tile, p->channels, p->parts, p->add ? ", add" : "");
+    for (int32_t c = 0; c < p->channels; c++)
+        for (int32_t i = 0; i < p->out * p->out; i++) {
+            int64_t place = i * p->y_step + c;
+            double x[VALUES], value = 0, magnitude = 0;
+            for (int32_t part = 0; part < p->parts; part++) {
+                for (int32_t k = 0; k < p->in * p->in; k++)
+                    x[k] = (double)p->x[part * p->part_step + k * p->x_step + c];
+                transform(p->rows[i / p->out], p->rows[i % p->out], p->in, x, &value, &magnitude);
+            }
+            if (p->add)
+                add_term((double)p->y[place], &value, &magnitude);
+            check_both(what, place, got[place], portable[place], estimate_sum(value, magnitude, p->parts));
+        }
+}
+
+void check_winograd_training(bool special)
+{
+    training_problem p = new_training(special);
+    float *portable = run_training(&p, &ra_micro_portable);
+    for (int32_t i = 0; i < table_count(); i++) {
+        float *got = run_training(&p, table(i));
+        compare_training(&p, table(i), got, portable);
+        free_floats(got);
+    }
+    free_floats(portable);
+    free_floats(p.x);
     free_floats(p.y);
 }

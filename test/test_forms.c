@@ -3,6 +3,7 @@
  * Every form of convolution with constant weights, at every CPU level, with everything that may follow it, against
  * loops in double precision; the same bits for any number of workers; and how a form is chosen.
  */
+#include "form_gradients.h"
 #include "form_trial.h"
 #include "gemm/gemm.h"
 
@@ -301,6 +302,72 @@ START_TEST(chosen_convolutions)
 }
 END_TEST
 
+/* ---- gradients ---- */
+
+static void check_gradients(resattn_context *const *contexts, const ra_conv *conv, int32_t n)
+{
+    for (int32_t level = 0, count = level_count(); level < count; level++) {
+        set_level(level);
+        for (int form = RA_CONV_WINOGRAD2; form <= RA_CONV_WINOGRAD4; form++) {
+            check_turned_packing(conv, (ra_conv_form)form);
+            check_filter_gradient(contexts, WORKER_COUNTS, conv, (ra_conv_form)form, n);
+        }
+    }
+}
+
+enum { GRADIENTS = 12, GRADIENT_PRODUCTS = 3000000 };
+
+START_TEST(gradients_by_winograd)
+{
+    static const int32_t channels[] = {16, 32, 48, 64, 80, 144};
+    resattn_context *contexts[WORKER_COUNTS];
+    open_contexts(contexts);
+    for (int done = 0; done < GRADIENTS;) {
+        ra_conv conv = {.in_c = channels[pick(0, RA_COUNT(channels) - 1)],
+                        .out_c = channels[pick(0, RA_COUNT(channels) - 1)],
+                        .kernel_h = 3,
+                        .kernel_w = 3,
+                        .stride_h = 1,
+                        .stride_w = 1,
+                        .dilation_h = 1,
+                        .dilation_w = 1,
+                        .groups = 1};
+        pick_map(&conv);
+        if (form_products(&conv) == 0 || form_products(&conv) > GRADIENT_PRODUCTS)
+            continue;
+        check_gradients(contexts, &conv, pick(1, 3));
+        done++;
+    }
+    /* Several blocks both ways, the last one smaller; more tiles than are transformed at a time; fewer than parts. */
+    static const int32_t chosen[][4] = {{144, 272, 6, 2}, {16, 16, 46, 3}, {64, 64, 1, 1}};
+    for (int32_t i = 0; i < RA_COUNT(chosen); i++) {
+        ra_conv conv = square_conv(chosen[i][0], chosen[i][1], chosen[i][2], 3, 1, 1);
+        check_gradients(contexts, &conv, chosen[i][3]);
+    }
+    close_contexts(contexts);
+}
+END_TEST
+
+/* Where Winograd's tiles begin to pay, and just before. */
+START_TEST(passes_of_training)
+{
+    static const struct {
+        int32_t channels, size;
+        bool winograd;
+    } list[] = {{64, 13, false}, {48, 14, false}, {64, 14, true}, {80, 19, true}, {64, 20, true}, {96, 21, true}};
+    resattn_context *contexts[WORKER_COUNTS];
+    open_contexts(contexts);
+    for (int32_t i = 0; i < RA_COUNT(list); i++) {
+        ra_conv conv = square_conv(list[i].channels, list[i].channels + 16, list[i].size, 3, 1, 1);
+        for (int32_t w = 0; w < WORKER_COUNTS; w++)
+            check_passes(contexts[w], &conv, 2, list[i].winograd);
+    }
+    close_contexts(contexts);
+}
+END_TEST
+
+/* ---- the choice ---- */
+
 static bool is_winograd(ra_conv_form form)
 {
     return form == RA_CONV_WINOGRAD2 || form == RA_CONV_WINOGRAD4;
@@ -382,6 +449,8 @@ int main(void)
     tcase_add_test(forms, layouts_do_not_depend_on_the_map);
     tcase_add_test(forms, random_convolutions);
     tcase_add_test(forms, chosen_convolutions);
+    tcase_add_test(forms, gradients_by_winograd);
+    tcase_add_test(forms, passes_of_training);
     suite_add_tcase(suite, forms);
     return test_run(suite);
 }

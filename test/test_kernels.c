@@ -69,6 +69,12 @@ START_TEST(winograd_outputs)
 }
 END_TEST
 
+START_TEST(winograd_of_training)
+{
+    repeat(check_winograd_training);
+}
+END_TEST
+
 /* At every level: what is chosen by the CPU has no table to ask for. */
 START_TEST(outer_products)
 {
@@ -107,6 +113,7 @@ int main(int count, char **arguments)
     tcase_add_test(kernels, lane_groups);
     tcase_add_test(kernels, winograd_inputs);
     tcase_add_test(kernels, winograd_outputs);
+    tcase_add_test(kernels, winograd_of_training);
     suite_add_tcase(suite, kernels);
     return test_run(suite);
 }

@@ -26,6 +26,7 @@ void check_outer(bool special);
 void check_lanes(bool special);
 void check_winograd_input(bool special);
 void check_winograd_output(bool special);
+void check_winograd_training(bool special);
 
 /* Prints how fast each kernel of each table is. */
 void bench_kernels(void);

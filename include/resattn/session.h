@@ -58,14 +58,15 @@ typedef enum resattn_convolution {
     RESATTN_CONVOLUTION_NONE = 0,
     RESATTN_CONVOLUTION_FASTEST = 1,     /* at first: Winograd's minimal filtering where it pays */
     RESATTN_CONVOLUTION_NO_WINOGRAD = 2, /* every product and sum of the definition */
-    RESATTN_CONVOLUTION_REFERENCE = 3    /* the plain path, which training takes */
+    RESATTN_CONVOLUTION_REFERENCE = 3    /* the plain path, which training takes forward */
 } resattn_convolution;
 
 /* Changes it. Errors: INVALID_ARGUMENT, WRONG_STATE for training. Since 0.9. */
 RESATTN_API resattn_status resattn_plan_set_convolution(resattn_plan *plan, resattn_convolution convolution);
 
 /* What was planned: the network (borrowed), and what was given or set. Of a training plan the convolution is
- * RESATTN_CONVOLUTION_REFERENCE. NULL or 0 for NULL. Since 0.9. */
+ * RESATTN_CONVOLUTION_REFERENCE: outputs come from every product of the definition, as rounding decides which of ReLU's inputs are
+ * positive; gradients of 3x3 convolutions take minimal filtering where it pays. NULL or 0 for NULL. Since 0.9. */
 RESATTN_API resattn_network *resattn_plan_network(const resattn_plan *plan);
 RESATTN_API resattn_purpose resattn_plan_purpose(const resattn_plan *plan);
 RESATTN_API int32_t resattn_plan_batch(const resattn_plan *plan);

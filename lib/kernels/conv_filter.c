@@ -102,9 +102,9 @@ static size_t gathered_floats(const filter_plan *plan)
     return ra_line((size_t)plan->segment * (size_t)plan->taps * (size_t)plan->channels);
 }
 
-static size_t filter_scratch(const filter_plan *plan)
+static size_t filter_scratch(const ra_conv *conv, const filter_plan *plan)
 {
-    return gathered_floats(plan) + ra_outer_scratch();
+    return gathered_floats(plan) + ra_outer_scratch(plan->rows, conv->out_c);
 }
 
 static int64_t filter_tasks(const ra_conv *conv, const filter_plan *plan)
@@ -120,7 +120,7 @@ bool ra_conv_backward_filter_work(const ra_conv *conv, int32_t n, int32_t worker
     int64_t pixels = ra_conv_pixels(conv, n), segment = most_segment(&plan);
     plan.segment = (int32_t)(segment < pixels ? segment : pixels); /* fewer images may be cut into larger segments */
     size_t parts = plan.parts > 1 ? (size_t)plan.parts * ra_line(ra_conv_filter_floats(conv)) : 0;
-    return filter_tasks(conv, &plan) <= INT32_MAX && ra_conv_bytes(parts, filter_scratch(&plan), workers, bytes);
+    return filter_tasks(conv, &plan) <= INT32_MAX && ra_conv_bytes(parts, filter_scratch(conv, &plan), workers, bytes);
 }
 
 /* A block of the filter's gradient over pixels begin .. end - 1. */
@@ -162,7 +162,7 @@ static void filter_task(void *context, int32_t index, int32_t worker)
     int32_t block = index % blocks(plan), rest = index / blocks(plan);
     int32_t group = rest % job->conv->groups, part = rest / job->conv->groups;
     int64_t begin = job->pixels * part / plan->parts, end = job->pixels * (part + 1) / plan->parts;
-    float *scratch = job->scratch + (size_t)worker * filter_scratch(plan);
+    float *scratch = job->scratch + (size_t)worker * filter_scratch(job->conv, plan);
     if (plan->parts == 1)
         filter_block(job, group, block, begin, end, job->accumulate ? 1.0f : 0.0f, job->dfilter, scratch);
     else

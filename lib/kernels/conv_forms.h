@@ -73,6 +73,9 @@ void ra_conv_fresh_forward(resattn_context *context, const ra_conv *conv, int32_
 bool ra_conv_fresh_backward_input_work(const ra_conv *conv, int32_t n, int32_t workers, size_t *bytes);
 void ra_conv_fresh_backward_input(resattn_context *context, const ra_conv *conv, int32_t n, const float *dy,
                                   const float *filter, bool accumulate, float *dx, void *work);
+bool ra_conv_fresh_backward_filter_work(const ra_conv *conv, int32_t n, int32_t workers, size_t *bytes);
+void ra_conv_fresh_backward_filter(resattn_context *context, const ra_conv *conv, int32_t n, const float *x,
+                                   const float *dy, bool accumulate, float *dfilter, void *work);
 
 /* Multiply-adds a second of the fastest micro-kernel with all workers of an open context (peak.c); -1 with the error
  * recorded. */

@@ -35,9 +35,27 @@ bool ra_conv_fits_lanes(const ra_conv *conv);
 void ra_lanes_pack(const ra_conv *conv, const float *filter, float *packed);
 
 void ra_winograd_pack(const ra_conv *conv, ra_conv_form form, const float *filter, float *packed);
+void ra_winograd_pack_one(const ra_conv *conv, ra_conv_form form, const float *filter, int32_t panel, float *packed);
+void ra_winograd_pack_turned(const ra_conv *conv, ra_conv_form form, const float *filter, int32_t panel, float *packed);
 bool ra_winograd_work(const ra_conv *conv, ra_conv_form form, int32_t n, int32_t workers, size_t *bytes);
 void ra_winograd_run(resattn_context *context, const ra_conv *conv, ra_conv_form form, int32_t n, const float *x,
                      const float *packed, const ra_conv_result *result, void *work);
+
+/* Winograd's tiles of n images, where tile `index` begins among the outputs, and the (tile + 2)^2 input pixels of it, or
+ * `zeros` (in_c floats) outside. */
+typedef struct ra_winograd_place {
+    int64_t image;
+    int32_t y, x;
+} ra_winograd_place;
+int64_t ra_winograd_tiles(const ra_conv *conv, int32_t tile, int32_t n);
+ra_winograd_place ra_winograd_place_of(const ra_conv *conv, int32_t tile, int64_t index);
+void ra_winograd_window(const ra_conv *conv, int32_t tile, int64_t index, const float *x, const float *zeros,
+                        const float **pixels);
+
+/* The gradient with respect to the filter by Winograd's tiles (conv_winograd_filter.c). */
+bool ra_winograd_filter_work(const ra_conv *conv, ra_conv_form form, int32_t n, int32_t workers, size_t *bytes);
+void ra_winograd_backward_filter(resattn_context *context, const ra_conv *conv, ra_conv_form form, int32_t n,
+                                 const float *x, const float *dy, bool accumulate, float *dfilter, void *work);
 
 /* Whether anything follows bias, addend and ReLU, and whether that begins with a sigmoid or a gate. */
 bool ra_conv_has_more(const ra_conv_result *result);

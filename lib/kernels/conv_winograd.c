@@ -20,7 +20,6 @@ enum {
 
 typedef struct winograd_plan {
     int32_t tile, size;     /* of the result, of the image's window */
-    int32_t tiles_w;        /* in a row of tiles */
     int64_t tiles;          /* of all images */
     int32_t block, columns; /* tiles and output channels of a task */
     int32_t blocks, column_parts;
@@ -41,12 +40,16 @@ static int64_t block_floats(const winograd_plan *plan, int32_t channels)
     return (int64_t)plan->size * plan->size * channels;
 }
 
+int64_t ra_winograd_tiles(const ra_conv *conv, int32_t tile, int32_t n)
+{
+    return n * ra_div_up(conv->out_h, tile) * ra_div_up(conv->out_w, tile);
+}
+
 static winograd_plan make_plan(const ra_conv *conv, ra_conv_form form, int32_t n)
 {
     winograd_plan plan = {.tile = form == RA_CONV_WINOGRAD2 ? 2 : 4};
     plan.size = plan.tile + 2;
-    plan.tiles_w = (int32_t)ra_div_up(conv->out_w, plan.tile);
-    plan.tiles = n * ra_div_up(conv->out_h, plan.tile) * plan.tiles_w;
+    plan.tiles = ra_winograd_tiles(conv, plan.tile, n);
     int64_t most = BLOCK_FLOATS / block_floats(&plan, conv->in_c);
     most = most < 1 ? 1 : ra_smaller(most, MOST_TILES);
     int64_t blocks = ra_div_up(plan.tiles, most);
@@ -92,81 +95,75 @@ bool ra_winograd_work(const ra_conv *conv, ra_conv_form form, int32_t n, int32_t
 
 /* ---- the filter ---- */
 
-static void transform(int32_t tile, const double *g, int64_t step, double *u, int64_t u_step)
-{
-    static const double two[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
-    static const double four[6][3] = {{1.0 / 4, 0, 0},
-                                      {-1.0 / 6, -1.0 / 6, -1.0 / 6},
-                                      {-1.0 / 6, 1.0 / 6, -1.0 / 6},
-                                      {1.0 / 24, 1.0 / 12, 1.0 / 6},
-                                      {1.0 / 24, -1.0 / 12, 1.0 / 6},
-                                      {0, 0, 1}};
-    const double(*matrix)[3] = tile == 2 ? two : four;
-    for (int32_t i = 0; i < tile + 2; i++)
-        u[i * u_step] = matrix[i][0] * g[0] + matrix[i][1] * g[step] + matrix[i][2] * g[2 * step];
-}
-
-/* u (size x size) from the nine taps of g, which are `step` floats apart. */
-static void transform_filter(int32_t tile, const float *g, int64_t step, double *u)
-{
-    double taps[9], half[3 * RA_WINOGRAD_MOST];
-    int32_t size = tile + 2;
-    for (int32_t i = 0; i < 9; i++)
-        taps[i] = (double)g[i * step];
-    for (int32_t j = 0; j < 3; j++)
-        transform(tile, taps + j, 3, half + j, 3);
-    for (int64_t i = 0; i < size; i++)
-        transform(tile, half + 3 * i, 1, u + i * size, 1);
-}
-
 /* For each transformed value a set of panels as for a 1x1 convolution: panel p, row `channel`, column j. */
-void ra_winograd_pack(const ra_conv *conv, ra_conv_form form, const float *filter, float *packed)
+void ra_winograd_pack_one(const ra_conv *conv, ra_conv_form form, const float *filter, int32_t panel, float *packed)
 {
-    int32_t tile = form == RA_CONV_WINOGRAD2 ? 2 : 4, values = (tile + 2) * (tile + 2);
-    int64_t in_c = conv->in_c, panels = ra_div_up(conv->out_c, RA_PANEL), set = panels * in_c * RA_PANEL;
-    double u[VALUES];
-    for (int64_t o = 0; o < panels * RA_PANEL; o++)
-        for (int64_t c = 0; c < in_c; c++) {
-            float *target = packed + (o / RA_PANEL * in_c + c) * RA_PANEL + o % RA_PANEL;
+    ra_winograd_filter *transform = ra_micro_kernels()->winograd[form == RA_CONV_WINOGRAD4].filter;
+    int32_t values = form == RA_CONV_WINOGRAD2 ? 16 : VALUES;
+    int64_t in_c = conv->in_c, set = ra_div_up(conv->out_c, RA_PANEL) * in_c * RA_PANEL;
+    float u[VALUES * RA_WINOGRAD_UNIT];
+    packed += panel * in_c * RA_PANEL;
+    for (int64_t j = 0; j < RA_PANEL; j++)
+        for (int64_t c = 0, o = panel * (int64_t)RA_PANEL + j; c < in_c; c += RA_WINOGRAD_UNIT) {
             if (o < conv->out_c)
-                transform_filter(tile, filter + o * 9 * in_c + c, in_c, u);
+                transform(RA_WINOGRAD_UNIT, filter + o * 9 * in_c + c, in_c, u, RA_WINOGRAD_UNIT);
             else
                 memset(u, 0, sizeof u);
-            for (int32_t i = 0; i < values; i++)
-                target[i * set] = (float)u[i];
+            for (int64_t i = 0; i < values; i++)
+                for (int64_t k = 0; k < RA_WINOGRAD_UNIT; k++)
+                    packed[i * set + (c + k) * RA_PANEL + j] = u[i * RA_WINOGRAD_UNIT + k];
         }
+}
+
+/* The same of the filter turned round, its channels exchanged: conv is the convolution that makes dx of dy, filter (its
+ * input channel, tap, its output channel). */
+void ra_winograd_pack_turned(const ra_conv *conv, ra_conv_form form, const float *filter, int32_t panel, float *packed)
+{
+    ra_winograd_filter *transform = ra_micro_kernels()->winograd[form == RA_CONV_WINOGRAD4].filter;
+    int32_t values = form == RA_CONV_WINOGRAD2 ? 16 : VALUES, first = panel * RA_PANEL;
+    int64_t in_c = conv->in_c, out_c = conv->out_c, set = ra_div_up(out_c, RA_PANEL) * in_c * RA_PANEL;
+    int32_t columns = ra_min(RA_PANEL, conv->out_c - first);
+    for (int64_t c = 0; c < in_c; c++) {
+        float *target = packed + (panel * in_c + c) * RA_PANEL;
+        transform(columns, filter + (c * 9 + 8) * out_c + first, -out_c, target, set);
+        for (int32_t i = 0; i < values; i++)
+            memset(target + i * set + columns, 0, (size_t)(RA_PANEL - columns) * sizeof(float));
+    }
+}
+
+void ra_winograd_pack(const ra_conv *conv, ra_conv_form form, const float *filter, float *packed)
+{
+    for (int32_t panel = 0; panel < ra_panel_count(conv); panel++)
+        ra_winograd_pack_one(conv, form, filter, panel, packed);
 }
 
 /* ---- the tiles ---- */
 
-typedef struct tile_place {
-    int64_t image;
-    int32_t y, x; /* of the first output pixel */
-} tile_place;
-
-static tile_place place_of(const winograd_job *job, int64_t index)
+ra_winograd_place ra_winograd_place_of(const ra_conv *conv, int32_t tile, int64_t index)
 {
-    const ra_conv *conv = job->conv;
-    const winograd_plan *plan = &job->plan;
-    int64_t tiles_h = ra_div_up(conv->out_h, plan->tile), line = index / plan->tiles_w;
-    return (tile_place){line / tiles_h, (int32_t)(line % tiles_h) * plan->tile,
-                        (int32_t)(index % plan->tiles_w) * plan->tile};
+    int64_t tiles_w = ra_div_up(conv->out_w, tile), tiles_h = ra_div_up(conv->out_h, tile), line = index / tiles_w;
+    return (ra_winograd_place){line / tiles_h, (int32_t)(line % tiles_h) * tile, (int32_t)(index % tiles_w) * tile};
+}
+
+void ra_winograd_window(const ra_conv *conv, int32_t tile, int64_t index, const float *x, const float *zeros,
+                        const float **pixels)
+{
+    int32_t size = tile + 2;
+    ra_winograd_place place = ra_winograd_place_of(conv, tile, index);
+    const float *image = x + place.image * conv->in_h * conv->in_w * conv->in_c;
+    for (int32_t i = 0; i < size; i++)
+        for (int32_t j = 0; j < size; j++) {
+            int32_t row = place.y - conv->pad_top + i, column = place.x - conv->pad_left + j;
+            bool inside = row >= 0 && row < conv->in_h && column >= 0 && column < conv->in_w;
+            pixels[i * size + j] = inside ? image + ((int64_t)row * conv->in_w + column) * conv->in_c : zeros;
+        }
 }
 
 static void transform_input(const winograd_job *job, int64_t index, float *v, int64_t v_step)
 {
-    const ra_conv *conv = job->conv;
-    int32_t size = job->plan.size;
-    tile_place place = place_of(job, index);
-    const float *image = job->x + place.image * conv->in_h * conv->in_w * conv->in_c;
     const float *pixels[VALUES];
-    for (int32_t i = 0; i < size; i++)
-        for (int32_t j = 0; j < size; j++) {
-            int32_t y = place.y - conv->pad_top + i, x = place.x - conv->pad_left + j;
-            bool inside = y >= 0 && y < conv->in_h && x >= 0 && x < conv->in_w;
-            pixels[i * size + j] = inside ? image + ((int64_t)y * conv->in_w + x) * conv->in_c : job->zeros;
-        }
-    (job->plan.tile == 2 ? job->micro->winograd2_input : job->micro->winograd4_input)(conv->in_c, pixels, v, v_step);
+    ra_winograd_window(job->conv, job->plan.tile, index, job->x, job->zeros, pixels);
+    job->micro->winograd[job->plan.tile == 4].input(job->conv->in_c, pixels, v, v_step);
 }
 
 static void transform_output(const winograd_job *job, int64_t index, const float *m, int64_t m_step, int32_t channel,
@@ -175,7 +172,7 @@ static void transform_output(const winograd_job *job, int64_t index, const float
     const ra_conv *conv = job->conv;
     const ra_conv_result *result = job->result;
     int32_t tile = job->plan.tile;
-    tile_place place = place_of(job, index);
+    ra_winograd_place place = ra_winograd_place_of(conv, tile, index);
     int64_t image = place.image * conv->out_h * conv->out_w;
     int64_t addend_row = result->addend == result->y ? result->y_row : conv->out_c;
     float *y[VALUES];
@@ -187,9 +184,8 @@ static void transform_output(const winograd_job *job, int64_t index, const float
         y[i] = inside ? result->y + pixel * result->y_row + channel : NULL;
         addend[i] = inside && result->addend ? result->addend + pixel * addend_row + channel : NULL;
     }
-    (tile == 2 ? job->micro->winograd2_output
-               : job->micro->winograd4_output)(columns, m, m_step, result->bias ? result->bias + channel : NULL,
-                                               result->addend ? addend : NULL, result->relu, y);
+    job->micro->winograd[tile == 4].output(columns, m, m_step, result->bias ? result->bias + channel : NULL,
+                                           result->addend ? addend : NULL, result->relu, y);
     if (!ra_conv_has_more(result))
         return;
     int32_t width = ra_min(tile, conv->out_w - place.x);

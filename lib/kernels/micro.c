@@ -282,8 +282,8 @@ const ra_micro RA_LEVELED(ra_micro) = {
     .finish = RA_LEVELED(ra_finish),
     .lanes = RA_LANES,
     .lane_groups = RA_LEVELED(ra_lane_groups),
-    .winograd2_input = RA_LEVELED(ra_winograd2_input),
-    .winograd4_input = RA_LEVELED(ra_winograd4_input),
-    .winograd2_output = RA_LEVELED(ra_winograd2_output),
-    .winograd4_output = RA_LEVELED(ra_winograd4_output),
+    .winograd = {{RA_LEVELED(ra_winograd2_input), RA_LEVELED(ra_winograd2_output), RA_LEVELED(ra_winograd2_filter),
+                  RA_LEVELED(ra_winograd2_gradient), RA_LEVELED(ra_winograd2_taps)},
+                 {RA_LEVELED(ra_winograd4_input), RA_LEVELED(ra_winograd4_output), RA_LEVELED(ra_winograd4_filter),
+                  RA_LEVELED(ra_winograd4_gradient), RA_LEVELED(ra_winograd4_taps)}},
 };

@@ -82,6 +82,13 @@ typedef void ra_winograd_input(int32_t channels, const float *const *x, float *v
  * NULL or as many pointers. */
 typedef void ra_winograd_output(int32_t channels, const float *m, int64_t m_step, const float *bias,
                                 const float *const *addend, bool relu, float *const *y);
+/* u[i * u_step + channel] for the transformed taps i of a filter whose nine taps are g_step floats apart. */
+typedef void ra_winograd_filter(int32_t channels, const float *g, int64_t g_step, float *u, int64_t u_step);
+/* For the filter's gradient the outputs' gradients, `tile` x `tile` of them, are transformed as by ra_winograd_input, and
+ * the nine taps, dw_step floats apart, come from the sum over `parts` of m[part * part_step + i * m_step + channel];
+ * `add`: to what is there. */
+typedef void ra_winograd_taps(int32_t channels, const float *m, int64_t m_step, int32_t parts, int64_t part_step,
+                              bool add, float *dw, int64_t dw_step);
 
 typedef struct ra_micro {
     const char *name;
@@ -89,8 +96,14 @@ typedef struct ra_micro {
     void (*finish)(const ra_finishing *finishing);
     int32_t lanes; /* of a vector */
     void (*lane_groups)(const ra_lanes *lanes);
-    ra_winograd_input *winograd2_input, *winograd4_input;
-    ra_winograd_output *winograd2_output, *winograd4_output;
+    /* Of tiles of 2 x 2 and of 4 x 4. */
+    struct {
+        ra_winograd_input *input;
+        ra_winograd_output *output;
+        ra_winograd_filter *filter;
+        ra_winograd_input *gradient;
+        ra_winograd_taps *taps;
+    } winograd[2];
 } ra_micro;
 
 extern const ra_micro ra_micro_plain;

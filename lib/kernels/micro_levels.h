@@ -16,5 +16,8 @@ void RA_LEVELED(ra_finish)(const ra_finishing *f);
 void RA_LEVELED(ra_lane_groups)(const ra_lanes *lanes);
 ra_winograd_input RA_LEVELED(ra_winograd2_input), RA_LEVELED(ra_winograd4_input);
 ra_winograd_output RA_LEVELED(ra_winograd2_output), RA_LEVELED(ra_winograd4_output);
+ra_winograd_filter RA_LEVELED(ra_winograd2_filter), RA_LEVELED(ra_winograd4_filter);
+ra_winograd_input RA_LEVELED(ra_winograd2_gradient), RA_LEVELED(ra_winograd4_gradient);
+ra_winograd_taps RA_LEVELED(ra_winograd2_taps), RA_LEVELED(ra_winograd4_taps);
 
 #endif

@@ -8,9 +8,9 @@
 
 #include "core/core.h"
 
-/* Floats of scratch, whatever the columns: the last block of a filter may be no multiple of a panel where the others
- * are. */
-size_t ra_outer_scratch(void);
+/* Floats of scratch for up to so many rows, and any columns: the last block of a filter may be no multiple of a panel
+ * where the others are. */
+size_t ra_outer_scratch(int64_t rows, int64_t a_row);
 
 /* c (rows x columns, row stride c_row) = beta * c + transposed a (depth x rows, row stride a_row) * b (depth x columns,
  * row stride b_row); beta is 0 or 1. Single-threaded. */

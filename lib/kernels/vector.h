@@ -23,13 +23,16 @@
 #define RA_LANES 4
 #endif
 
-/* Loops over constant counts whose variables are to live in registers. */
+/* Loops over constant counts whose variables are to live in registers, and those that are to stay small. */
 #if defined(RA_PORTABLE)
 #define RA_UNROLL
+#define RA_ROLL
 #elif defined(__clang__)
 #define RA_UNROLL _Pragma("clang loop unroll(full)")
+#define RA_ROLL   _Pragma("clang loop unroll(disable)")
 #else
 #define RA_UNROLL _Pragma("GCC unroll 40")
+#define RA_ROLL   _Pragma("GCC unroll 1")
 #endif
 
 #if !defined(RA_PORTABLE)

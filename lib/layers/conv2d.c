@@ -58,7 +58,7 @@ static bool work(const ra_op *op, int32_t n, int32_t workers, bool training, siz
         return false;
     return !training ||
            (ra_conv_most(ra_conv_fresh_backward_input_work(&conv, n, workers, &one), &one, bytes) &&
-            ra_conv_most(ra_conv_backward_filter_work(&conv, n, workers, &one), &one, bytes) &&
+            ra_conv_most(ra_conv_fresh_backward_filter_work(&conv, n, workers, &one), &one, bytes) &&
             ra_conv_most(ra_conv_backward_bias_work(pixels_of(op, n), op->out_shape.c, &one), &one, bytes));
 }
 
@@ -81,7 +81,7 @@ static void backward(const ra_op *op, const ra_run *run)
     if (ra_int(op->layer, HAS_BIAS))
         ra_conv_backward_bias(run->context, pixels_of(op, run->n), conv.out_c, run->dout, run->accumulate_params,
                               params[BIAS].gradient, run->work);
-    ra_conv_backward_filter(run->context, &conv, run->n, run->in[0], run->dout, run->accumulate_params,
+    ra_conv_fresh_backward_filter(run->context, &conv, run->n, run->in[0], run->dout, run->accumulate_params,
                             params[WEIGHT].gradient, run->work);
     if (run->din[0] != NULL)
         ra_conv_fresh_backward_input(run->context, &conv, run->n, run->dout, params[WEIGHT].value, run->accumulate[0],

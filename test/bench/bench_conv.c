@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "gemm/gemm.h"
-#include "kernels/conv.h"
+#include "kernels/conv_forms.h"
 
 static const struct {
     const char *name;
@@ -25,6 +25,8 @@ static const struct {
     {"56 1x1/2 256->512", 56, 256, 512, 1, 2, 1},    {"32 3x3 16->16", 32, 16, 16, 3, 1, 1},
     {"56 3x3 128->128 g32", 56, 128, 128, 3, 1, 32}, {"56 3x3 64->64 g64", 56, 64, 64, 3, 1, 64},
 };
+
+enum { PASSES = 6 };
 
 typedef struct bench {
     ra_conv conv;
@@ -53,9 +55,16 @@ static float *new_floats(size_t count)
     return floats;
 }
 
+/* The passes as they are without packed weights, then as training runs them. */
 static void run_pass(resattn_context *context, const bench *b, int pass)
 {
-    if (pass == 0)
+    if (pass == 3)
+        ra_conv_fresh_forward(context, &b->conv, b->n, b->x, b->filter, NULL, b->y, b->work);
+    else if (pass == 4)
+        ra_conv_fresh_backward_input(context, &b->conv, b->n, b->y, b->filter, false, b->dx, b->work);
+    else if (pass == 5)
+        ra_conv_fresh_backward_filter(context, &b->conv, b->n, b->x, b->y, false, b->dfilter, b->work);
+    else if (pass == 0)
         ra_conv_forward(context, &b->conv, b->n, b->x, b->filter, true, NULL, true, false, b->y, b->work);
     else if (pass == 1)
         ra_conv_backward_input(context, &b->conv, b->n, b->y, b->filter, false, b->dx, b->work);
@@ -99,23 +108,30 @@ static void measure(resattn_context *context, size_t layer, int32_t n)
     size_t x = (size_t)n * (size_t)size * (size_t)size * (size_t)b.conv.in_c;
     size_t y = (size_t)n * (size_t)out * (size_t)out * (size_t)b.conv.out_c;
     size_t filter = (size_t)(b.conv.in_c / b.conv.groups) * (size_t)b.conv.out_c * (size_t)kernel * (size_t)kernel;
-    size_t bytes[3];
+    size_t bytes[PASSES], most = 0;
     int32_t workers = ra_workers(context);
     if (!ra_conv_forward_work(&b.conv, n, workers, true, &bytes[0]) ||
         !ra_conv_backward_input_work(&b.conv, n, workers, &bytes[1]) ||
-        !ra_conv_backward_filter_work(&b.conv, n, workers, &bytes[2]))
+        !ra_conv_backward_filter_work(&b.conv, n, workers, &bytes[2]) ||
+        !ra_conv_fresh_forward_work(&b.conv, n, workers, &bytes[3]) ||
+        !ra_conv_fresh_backward_input_work(&b.conv, n, workers, &bytes[4]) ||
+        !ra_conv_fresh_backward_filter_work(&b.conv, n, workers, &bytes[5]))
         exit(EXIT_FAILURE);
-    size_t most = bytes[0] > bytes[1] ? bytes[0] : bytes[1];
+    for (int pass = 0; pass < PASSES; pass++)
+        most = bytes[pass] > most ? bytes[pass] : most;
     b.x = new_floats(x);
     b.y = new_floats(y);
     b.filter = new_floats(filter);
     b.dx = new_floats(x);
     b.dfilter = new_floats(filter);
-    b.work = new_floats((most > bytes[2] ? most : bytes[2]) / sizeof(float) + 1);
+    b.work = new_floats(most / sizeof(float) + 1);
     printf("%-20s n%d t%d:", layers[layer].name, (int)n, (int)workers);
-    for (int pass = 0; pass < 3; pass++)
+    for (int pass = 0; pass < PASSES; pass++)
         printf(" %6.1f", 2e-9 * (double)(y * filter) / (double)b.conv.out_c / best_time(context, &b, pass));
-    printf("   work %.0f %.0f %.0f kB\n", (double)bytes[0] / 1e3, (double)bytes[1] / 1e3, (double)bytes[2] / 1e3);
+    printf("   work");
+    for (int pass = 0; pass < PASSES; pass++)
+        printf(" %.0f", (double)bytes[pass] / 1e3);
+    printf(" kB\n");
     free(b.x);
     free(b.y);
     free(b.filter);
@@ -135,7 +151,8 @@ int main(int count, char **arguments)
         if (context == NULL || ra_context_open(context) != RESATTN_OK || ra_gemm_warm_up(context) != RESATTN_OK)
             return EXIT_FAILURE;
         clock_used = threads == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
-        printf("BLIS family %s; GFLOPS of forward, input gradient, filter gradient\n", ra_gemm_family());
+        printf("BLIS family %s; GFLOPS of forward, input gradient, filter gradient; the same in training\n",
+               ra_gemm_family());
         for (int32_t n = 8; n >= 1; n -= 7)
             for (size_t layer = 0; layer < sizeof layers / sizeof layers[0]; layer++)
                 if (strstr(layers[layer].name, part) != NULL && (only_batch == 0 || n == only_batch))
