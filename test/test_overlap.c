@@ -20,7 +20,7 @@ static const float special[] = {0.25f, 0.5f, 0.75f, 0, -0.0f, 1, -3, 7, 1e30f, N
 static void fill(struct answers *answers, struct images *images, struct random *random, float level)
 {
     for (int32_t i = 0; i < IMAGES * IMAGE_PIXELS; i++)
-        images->coverage[i] = i % IMAGE_SIDE < 16 ? (uint8_t)random_below(random, 256) : (uint8_t)(i / 1024 * 25);
+        images->coverage[i] = (uint8_t)(i % IMAGE_SIDE < 16 ? random_below(random, 256) : i / 1024 * 25);
     for (int32_t m = 0; m < MODULES; m++)
         for (int32_t i = 0; i < IMAGES * answers->masks[m].height * answers->masks[m].width; i++) {
             int32_t width = answers->masks[m].width;
