@@ -19,7 +19,7 @@
 #include "progress.h"
 #include "shapes.h"
 
-enum { QUICK_IMAGES = 100, QUICK_TESTS = 100, SHAPES_EPOCHS = 4, CIFAR_EPOCHS = 15 };
+enum { QUICK_IMAGES = 50, QUICK_TESTS = 50, SHAPES_EPOCHS = 4, CIFAR_EPOCHS = 15 };
 
 struct settings {
     const char *data, *csv, *experiment; /* experiment NULL: all */
@@ -45,7 +45,7 @@ static const char help[] =
     "  --epochs N         how often to go through the training images (default 4; CIFAR-10 15); noise takes\n"
     "                     three times as many\n"
     "  --images N         the first training images only\n"
-    "  --quick            one epoch of 100 images: to see that it works\n"
+    "  --quick            one epoch of 50 images: to see that it works\n"
     "  --threads N        0, the default: as many as there are CPUs\n"
     "  --help             this text\n";
 

@@ -35,7 +35,8 @@ static void check_rounded(resattn_network *exact, resattn_network *loaded, resat
         const float *to = resattn_tensor_data(resattn_network_parameter(loaded, i));
         bool trained = resattn_network_parameter_kind(exact, i) == RESATTN_PARAMETER_TRAINABLE;
         for (int64_t j = 0; j < resattn_tensor_elements(resattn_network_parameter(exact, i)); j++)
-            ck_assert(to[j] == (trained ? rounded(type, from[j]) : from[j]));
+            if (to[j] != (trained ? rounded(type, from[j]) : from[j]))
+                ck_abort_msg("parameter %d, value %d: %.9g became %.9g", i, (int)j, (double)from[j], (double)to[j]);
     }
 }
 

@@ -204,6 +204,16 @@ static float pixel_coverage(inside_fn inside, const struct pose *pose, int colum
     return (float)hits / (SAMPLES * SAMPLES);
 }
 
+/* Whether none of the pixel's points is inside: all figures lie in the unit square, and half a pixel's diagonal is
+ * 0.71. */
+static bool is_beside(const struct pose *pose, int column, int row)
+{
+    const float margin = 0.75f;
+    float dx = (float)column + 0.5f - pose->x, dy = (float)row + 0.5f - pose->y;
+    return fabsf(dx * pose->cosine + dy * pose->sine) > pose->half_w + margin ||
+           fabsf(dy * pose->cosine - dx * pose->sine) > pose->half_h + margin;
+}
+
 static int clamped(float value)
 {
     return value < 0 ? 0 : value > IMAGE_SIDE ? IMAGE_SIDE : (int)value;
@@ -217,6 +227,8 @@ static void paint(struct canvas *canvas, inside_fn inside, const struct pose *po
     memset(canvas->coverage, 0, sizeof canvas->coverage);
     for (int row = top; row < bottom; row++) {
         for (int column = left; column < right; column++) {
+            if (is_beside(pose, column, row))
+                continue;
             float share = pixel_coverage(inside, pose, column, row);
             int at = row * IMAGE_SIDE + column;
             canvas->coverage[at] = share;
