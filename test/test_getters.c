@@ -53,6 +53,7 @@ START_TEST(plans)
         done(resattn_plan_set_convolution(inference, (resattn_convolution)way));
         ck_assert_int_eq(resattn_plan_convolution(inference), way);
     }
+    REFUSED(STATE, "for training", resattn_plan_set_convolution(training, RESATTN_CONVOLUTION_FASTEST));
     REFUSED(INVALID, "convolution is 0", resattn_plan_set_convolution(inference, RESATTN_CONVOLUTION_NONE));
     NOTHING(INVALID, "purpose is 0", resattn_plan_new(network, RESATTN_PURPOSE_NONE, 1, 30, 30));
     resattn_plan_free(inference);

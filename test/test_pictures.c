@@ -139,6 +139,38 @@ static double defined(const struct bitmap *bitmap, double x, double y, double sc
     return sum / weights;
 }
 
+START_TEST(test_limit)
+{
+    static const struct {
+        const char *limit;
+        uint32_t width, height;
+        int result;
+    } list[] = {{NULL, 1 << 14, 1 << 13, 0},
+                {NULL, 1 << 14, (1 << 13) + 1, -1},
+                {"12", 4, 3, 0},
+                {"12", 13, 1, -1},
+                {"12", UINT32_MAX, UINT32_MAX, -1},
+                {"12", 0, 3, -1},
+                {"0", 1, 1, -1},
+                {"-5", 1, 1, -1},
+                {"1073741825", 1, 1, -1},
+                {"12x", 1, 1, -1},
+                {"", 1, 1, -1},
+                {"99999999999999999999", 1, 1, -1}};
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
+        struct bitmap bitmap;
+        ck_assert_int_eq(
+            list[i].limit ? setenv("RESATTN_MOST_PIXELS", list[i].limit, 1) : unsetenv("RESATTN_MOST_PIXELS"), 0);
+        int result = bitmap_init(&bitmap, "test", list[i].width, list[i].height);
+        ck_assert_msg(result == list[i].result, "limit %s, %u x %u: %d", list[i].limit ? list[i].limit : "none",
+                      (unsigned)list[i].width, (unsigned)list[i].height, result);
+        ck_assert_int_eq(bitmap.pixels != NULL, result == 0);
+        bitmap_free(&bitmap);
+    }
+    unsetenv("RESATTN_MOST_PIXELS");
+}
+END_TEST
+
 START_TEST(test_resize)
 {
     static const int32_t cases[][4] = {/* width, height, shorter side, side */
@@ -228,6 +260,7 @@ int main(void)
     tcase_add_checked_fixture(tests, make_file, remove_file);
     tcase_add_test(tests, test_png);
     tcase_add_test(tests, test_jpeg);
+    tcase_add_test(tests, test_limit);
     tcase_add_test(tests, test_resize);
     tcase_add_test(tests, test_cut);
     tcase_add_test(tests, test_same_size);

@@ -48,6 +48,14 @@ static resattn_layer *branch_twice(resattn_builder *b)
     return resattn_attention_layer(module);
 }
 
+static resattn_layer *of_another(resattn_builder *b)
+{
+    resattn_builder *other = resattn_builder_new(context);
+    resattn_layer *net = sequence(b, "net", conv(b, "a", 3), conv(other, "stranger", 3));
+    resattn_builder_free(other);
+    return net;
+}
+
 static resattn_layer *added_to_leaf(resattn_builder *b)
 {
     resattn_layer *leaf = resattn_relu_new(b, "leaf");
@@ -85,6 +93,7 @@ START_TEST(test_trees)
     UNBUILDABLE(RESATTN_DUPLICATE, "inner: outer", 3, inside_itself(b));
     UNBUILDABLE(INVALID, "inner", 3, in_use(b));
     UNBUILDABLE(RESATTN_DUPLICATE, "module: the trunk", 3, branch_twice(b));
+    UNBUILDABLE(INVALID, "net: stranger", 3, of_another(b));
     UNBUILDABLE(INVALID, "leaf", 3, added_to_leaf(b));
     UNBUILDABLE(INVALID, "unit", 3, added_to_residual(b));
     UNBUILDABLE(INVALID, "net: child 2 is NULL", 3, sequence(b, "net", conv(b, "a", 3), NULL));

@@ -12,14 +12,30 @@
 
 enum { MAGIC_BYTES = 8 };
 
-static const uint32_t most_pixels = 1U << 27; /* 384 MiB */
+/* The pixels that a picture may have; -1 after printing what is wrong. */
+static long read_limit(void)
+{
+    const long most = 1L << 30; /* 3 GiB */
+    const char *text = getenv("RESATTN_MOST_PIXELS");
+    if (!text)
+        return 1L << 27; /* 384 MiB */
+    char *end;
+    errno = 0;
+    long pixels = strtol(text, &end, 10);
+    if (errno || end == text || *end || pixels < 1 || pixels > most)
+        return complain("RESATTN_MOST_PIXELS is '%s', expected 1 to %ld", text, most);
+    return pixels;
+}
 
 int bitmap_init(struct bitmap *bitmap, const char *path, uint32_t width, uint32_t height)
 {
     memset(bitmap, 0, sizeof *bitmap);
-    if (width == 0 || height == 0 || width > most_pixels / height)
-        return complain("%s: a picture of %lu x %lu, expected 1 to %lu pixels", path, (unsigned long)width,
-                        (unsigned long)height, (unsigned long)most_pixels);
+    long most = read_limit();
+    if (most < 0)
+        return -1;
+    if (width == 0 || height == 0 || (long)width > most / (long)height)
+        return complain("%s: a picture of %lu x %lu, expected 1 to %ld pixels", path, (unsigned long)width,
+                        (unsigned long)height, most);
     bitmap->pixels = malloc((size_t)width * height * 3);
     if (!bitmap->pixels)
         return complain("%s: no memory for %lu x %lu pixels", path, (unsigned long)width, (unsigned long)height);

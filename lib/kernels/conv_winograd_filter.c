@@ -55,7 +55,7 @@ static filter_plan make_plan(const ra_conv *conv, ra_conv_form form, int32_t n)
     plan.out_c = (int32_t)ra_round_up(ra_equal_part(conv->out_c, most), RA_WINOGRAD_UNIT);
     plan.in_blocks = (int32_t)ra_div_up(conv->in_c, plan.in_c);
     plan.out_blocks = (int32_t)ra_div_up(conv->out_c, plan.out_c);
-    plan.parts = (int32_t)ra_div_up(RA_TASKS_WANTED, plan.in_blocks * plan.out_blocks);
+    plan.parts = (int32_t)ra_div_up(RA_TASKS_WANTED, (int64_t)plan.in_blocks * plan.out_blocks);
     plan.segment = ra_equal_part(ra_div_up(plan.tiles, plan.parts), most_segment(&plan));
     return plan;
 }
@@ -144,7 +144,7 @@ static void taps_task(void *data, int32_t index, int32_t worker)
                             (int64_t)(index % plan->out_c) * plan->in_c;
         job->micro->winograd[job->kind].taps(ra_min(plan->in_c, job->conv->in_c - in), sums,
                                              (int64_t)plan->in_c * plan->out_c, plan->parts, part_floats(plan),
-                                             job->accumulate, job->dfilter + index * 9 * in_c + in, in_c);
+                                             job->accumulate, job->dfilter + (int64_t)index * 9 * in_c + in, in_c);
     }
 }
 

@@ -62,7 +62,7 @@ void ra_outer_product(int64_t rows, int64_t columns, int64_t depth, const float 
                       int64_t b_row, float beta, float *c, int64_t c_row, float *scratch)
 {
     bool copy_a = a_row >= LONG_A && a_row >= b_row, copy_b = !copy_a && b_row >= LONG_B;
-    float *copy = scratch + RA_PANEL * DEPTH;
+    float *copy = scratch + (size_t)RA_PANEL * DEPTH;
     for (int64_t row = 0; row < rows; row += ROWS)
         for (int64_t l = 0; l < depth; l += DEPTH) {
             const float *source = a + l * a_row + row;

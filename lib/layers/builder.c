@@ -155,8 +155,6 @@ static resattn_status refuse_adoption(resattn_layer *container, const resattn_la
 
 resattn_status ra_layer_adopt(resattn_layer *container, resattn_layer *child)
 {
-    if (!container)
-        return ra_fail(RESATTN_INVALID_ARGUMENT, "the container is NULL");
     if (refuse_adoption(container, child) != RESATTN_OK ||
         !ra_grow(container->context, (void **)&container->children, container->child_count, &container->child_capacity,
                  sizeof *container->children))
