@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "form_trial.h"
 #include "kernels/conv_forms_internal.h"
 #include "winograd_matrices.h"
 
@@ -52,45 +53,26 @@ typedef struct gradient_trial {
     const winograd_matrices *matrices;
 } gradient_trial;
 
-static double *new_doubles(size_t count)
+static maps inputs_of(const gradient_trial *t)
 {
-    double *doubles = calloc(count, sizeof *doubles);
-    ck_assert_ptr_nonnull(doubles);
-    return doubles;
+    return (maps){t->x, t->conv.in_h, t->conv.in_w, t->conv.in_c};
 }
 
-/* NULL: outside. */
-static const float *pixel_at(const float *images, int32_t image, int32_t y, int32_t x, int32_t h, int32_t w, int32_t c)
+static maps gradients_of(const gradient_trial *t)
 {
-    return y >= 0 && y < h && x >= 0 && x < w ? images + (((int64_t)image * h + y) * w + x) * c : NULL;
+    return (maps){t->dy, t->conv.out_h, t->conv.out_w, t->conv.out_c};
 }
 
 static void add_pixel(const gradient_trial *t, int32_t image, int32_t y, int32_t x)
 {
     const ra_conv *c = &t->conv;
-    const float *dy = pixel_at(t->dy, image, y, x, c->out_h, c->out_w, c->out_c);
+    maps inputs = inputs_of(t), gradients = gradients_of(t);
+    const float *dy = pixel_at(&gradients, image, y, x);
     for (int32_t tap = 0; tap < 9; tap++) {
-        const float *in =
-            pixel_at(t->x, image, y - c->pad_top + tap / 3, x - c->pad_left + tap % 3, c->in_h, c->in_w, c->in_c);
+        const float *in = pixel_at(&inputs, image, y - c->pad_top + tap / 3, x - c->pad_left + tap % 3);
         for (int32_t o = 0; in && o < c->out_c; o++)
             for (int32_t i = 0; i < c->in_c; i++)
                 t->value[(o * 9 + tap) * c->in_c + i] += (double)dy[o] * (double)in[i];
-    }
-}
-
-/* |M| |x| |M|^T for the pixels of a tile from (y, x) on, in the order (value, channel). */
-static void transform_magnitudes(const double (*rows)[6], int32_t out, int32_t in, const float *images, int32_t image,
-                                 int32_t y, int32_t x, const int32_t *shape, double *sums)
-{
-    int32_t channels = shape[2];
-    memset(sums, 0, (size_t)(out * out * channels) * sizeof(double));
-    for (int32_t d = 0; d < in * in; d++) {
-        const float *pixel = pixel_at(images, image, y + d / in, x + d % in, shape[0], shape[1], channels);
-        for (int32_t v = 0; pixel && v < out * out; v++) {
-            double factor = fabs(rows[v / out][d / in] * rows[v % out][d % in]);
-            for (int32_t c = 0; factor > 0 && c < channels; c++)
-                sums[v * channels + c] += factor * fabs((double)pixel[c]);
-        }
     }
 }
 
@@ -99,17 +81,16 @@ static void add_magnitudes(gradient_trial *t)
 {
     const ra_conv *c = &t->conv;
     const winograd_matrices *w = t->matrices;
-    int32_t values = w->size * w->size, x_shape[] = {c->in_h, c->in_w, c->in_c};
-    int32_t dy_shape[] = {c->out_h, c->out_w, c->out_c};
+    maps inputs = inputs_of(t), gradients = gradients_of(t);
+    int32_t values = w->size * w->size;
     size_t in_c = (size_t)c->in_c, out_c = (size_t)c->out_c;
     double *x = new_doubles((size_t)values * in_c), *dy = new_doubles((size_t)values * out_c);
     double *sums = new_doubles((size_t)values * out_c * in_c);
     for (int32_t image = 0; image < t->n; image++)
         for (int32_t row = 0; row < c->out_h; row += w->tile)
             for (int32_t column = 0; column < c->out_w; column += w->tile) {
-                transform_magnitudes(w->input, w->size, w->size, t->x, image, row - c->pad_top, column - c->pad_left,
-                                     x_shape, x);
-                transform_magnitudes(w->gradient, w->size, w->tile, t->dy, image, row, column, dy_shape, dy);
+                tile_magnitudes(w->input, w->size, w->size, &inputs, image, row - c->pad_top, column - c->pad_left, x);
+                tile_magnitudes(w->gradient, w->size, w->tile, &gradients, image, row, column, dy);
                 for (size_t vo = 0; vo < (size_t)values * out_c; vo++)
                     for (size_t i = 0; i < in_c; i++)
                         sums[vo * in_c + i] += dy[vo] * x[vo / out_c * in_c + i];

@@ -19,14 +19,6 @@ static int32_t group_out(const ra_conv *c)
     return c->out_c / c->groups;
 }
 
-static double *new_doubles(size_t count)
-{
-    double *doubles = calloc(count, sizeof *doubles);
-    if (doubles == NULL)
-        ck_abort_msg("no memory for %zu doubles", count);
-    return doubles;
-}
-
 double form_products(const ra_conv *c)
 {
     if (c->out_h < 1 || c->out_w < 1)
@@ -50,12 +42,15 @@ static double *reorder(const form_trial *t)
 }
 
 /* The pixel of the image that a tap sees, or NULL. */
-static const float *pixel_at(const form_trial *t, int32_t image, int32_t y, int32_t x)
+const float *pixel_at(const maps *images, int32_t image, int32_t y, int32_t x)
 {
-    const ra_conv *c = &t->conv;
-    if (y < 0 || y >= c->in_h || x < 0 || x >= c->in_w)
-        return NULL;
-    return t->x + ((size_t)(image * c->in_h + y) * (size_t)c->in_w + (size_t)x) * (size_t)c->in_c;
+    bool inside = y >= 0 && y < images->h && x >= 0 && x < images->w;
+    return inside ? images->data + (((int64_t)image * images->h + y) * images->w + x) * images->c : NULL;
+}
+
+static maps inputs_of(const form_trial *t)
+{
+    return (maps){t->x, t->conv.in_h, t->conv.in_w, t->conv.in_c};
 }
 
 static void add_tap(const ra_conv *c, const float *pixel, int32_t tap, const double *weights, double *value,
@@ -76,13 +71,15 @@ static void add_tap(const ra_conv *c, const float *pixel, int32_t tap, const dou
 static void sum_products(form_trial *t)
 {
     const ra_conv *c = &t->conv;
+    maps images = inputs_of(t);
     double *weights = reorder(t);
     for (size_t p = 0; p < t->pixels; p++) {
         int32_t row = (int32_t)(p / (size_t)c->out_w), ox = (int32_t)(p % (size_t)c->out_w);
         int32_t image = row / c->out_h, oy = row % c->out_h;
         for (int32_t tap = 0; tap < c->kernel_h * c->kernel_w; tap++) {
-            const float *pixel = pixel_at(t, image, oy * c->stride_h - c->pad_top + tap / c->kernel_w * c->dilation_h,
-                                          ox * c->stride_w - c->pad_left + tap % c->kernel_w * c->dilation_w);
+            const float *pixel =
+                pixel_at(&images, image, oy * c->stride_h - c->pad_top + tap / c->kernel_w * c->dilation_h,
+                         ox * c->stride_w - c->pad_left + tap % c->kernel_w * c->dilation_w);
             if (pixel != NULL)
                 add_tap(c, pixel, tap, weights, t->value + p * (size_t)c->out_c, t->magnitude + p * (size_t)c->out_c);
         }
@@ -108,19 +105,16 @@ static double *filter_magnitudes(const form_trial *t, const winograd_matrices *w
     return u;
 }
 
-/* |B|^T |d| |B| for all channels of a tile, in the order (value, channel). */
-static void input_magnitudes(const form_trial *t, const winograd_matrices *w, int32_t image, int32_t y, int32_t x,
-                             double *sums)
+void tile_magnitudes(const double (*rows)[6], int32_t out, int32_t in, const maps *images, int32_t image, int32_t y,
+                     int32_t x, double *sums)
 {
-    int32_t in = t->conv.in_c, size = w->size;
-    for (int32_t i = 0; i < size * size * in; i++)
-        sums[i] = 0;
-    for (int32_t d = 0; d < size * size; d++) {
-        const float *pixel = pixel_at(t, image, y - t->conv.pad_top + d / size, x - t->conv.pad_left + d % size);
-        for (int32_t v = 0; pixel != NULL && v < size * size; v++) {
-            double factor = fabs(w->input[v / size][d / size] * w->input[v % size][d % size]);
-            for (int32_t i = 0; factor > 0 && i < in; i++)
-                sums[v * in + i] += factor * fabs((double)pixel[i]);
+    memset(sums, 0, (size_t)(out * out * images->c) * sizeof(double));
+    for (int32_t d = 0; d < in * in; d++) {
+        const float *pixel = pixel_at(images, image, y + d / in, x + d % in);
+        for (int32_t v = 0; pixel != NULL && v < out * out; v++) {
+            double factor = fabs(rows[v / out][d / in] * rows[v % out][d % in]);
+            for (int32_t c = 0; factor > 0 && c < images->c; c++)
+                sums[v * images->c + c] += factor * fabs((double)pixel[c]);
         }
     }
 }
@@ -145,13 +139,14 @@ static void add_tile(const form_trial *t, const winograd_matrices *w, int32_t im
 static double *winograd_magnitudes(const form_trial *t, const winograd_matrices *w)
 {
     const ra_conv *c = &t->conv;
+    maps images = inputs_of(t);
     int32_t values = w->size * w->size, in = c->in_c, out = c->out_c;
     double *magnitude = new_doubles(t->outputs), *u = filter_magnitudes(t, w);
     double *v = new_doubles((size_t)(values * in)), *products = new_doubles((size_t)(values * out));
     for (int32_t image = 0; image < t->n; image++)
         for (int32_t y = 0; y < c->out_h; y += w->tile)
             for (int32_t x = 0; x < c->out_w; x += w->tile) {
-                input_magnitudes(t, w, image, y, x, v);
+                tile_magnitudes(w->input, w->size, w->size, &images, image, y - c->pad_top, x - c->pad_left, v);
                 for (int32_t i = 0; i < values * out; i++)
                     products[i] = 0;
                 for (int32_t i = 0; i < values * in; i++)

@@ -8,6 +8,18 @@
 #include "kernel_common.h"
 #include "kernels/conv_forms.h"
 
+/* Images, channels last; a pixel of them, NULL outside. */
+typedef struct maps {
+    const float *data;
+    int32_t h, w, c;
+} maps;
+const float *pixel_at(const maps *images, int32_t image, int32_t y, int32_t x);
+
+/* |M| |d| |M|^T for the in x in pixels d from (y, x) on, M of out x in elements: sums[value][channel], out x out
+ * values. */
+void tile_magnitudes(const double (*rows)[6], int32_t out, int32_t in, const maps *images, int32_t image, int32_t y,
+                     int32_t x, double *sums);
+
 /* A convolution, data for it, and the sums of its products. */
 typedef struct form_trial {
     ra_conv conv;

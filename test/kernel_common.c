@@ -36,6 +36,14 @@ float *new_floats(size_t count, bool random)
     return all + GUARD;
 }
 
+double *new_doubles(size_t count)
+{
+    double *doubles = calloc(count, sizeof *doubles);
+    if (doubles == NULL)
+        ck_abort_msg("no memory for %zu doubles", count);
+    return doubles;
+}
+
 float *copy_floats(const float *floats, size_t count)
 {
     float *copy = new_floats(count, false);

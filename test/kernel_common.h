@@ -20,7 +20,8 @@ float pick_float(void); /* -1 .. 1 */
 /* Memory aligned as the library's, with NaN before and behind it and, unless `random`, in it. */
 float *new_floats(size_t count, bool random);
 float *copy_floats(const float *floats, size_t count);
-void free_floats(float *floats); /* accepts NULL */
+void free_floats(float *floats);   /* accepts NULL */
+double *new_doubles(size_t count); /* zeros; free() frees them */
 /* That nothing was written outside. */
 void check_guards(const char *what, const float *floats, size_t count);
 /* That `after` differs from `before` at most in `rows` rows of `columns` floats, `row` floats apart, and the guards. */

@@ -323,15 +323,8 @@ START_TEST(gradients_by_winograd)
     resattn_context *contexts[WORKER_COUNTS];
     open_contexts(contexts);
     for (int done = 0; done < GRADIENTS;) {
-        ra_conv conv = {.in_c = channels[pick(0, RA_COUNT(channels) - 1)],
-                        .out_c = channels[pick(0, RA_COUNT(channels) - 1)],
-                        .kernel_h = 3,
-                        .kernel_w = 3,
-                        .stride_h = 1,
-                        .stride_w = 1,
-                        .dilation_h = 1,
-                        .dilation_w = 1,
-                        .groups = 1};
+        int32_t in_c = channels[pick(0, RA_COUNT(channels) - 1)], out_c = channels[pick(0, RA_COUNT(channels) - 1)];
+        ra_conv conv = square_conv(in_c, out_c, 1, 3, 1, 1);
         pick_map(&conv);
         if (form_products(&conv) == 0 || form_products(&conv) > GRADIENT_PRODUCTS)
             continue;

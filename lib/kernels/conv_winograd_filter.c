@@ -31,7 +31,6 @@ typedef struct filter_job {
     const ra_conv *conv;
     filter_plan plan;
     const ra_micro *micro;
-    int32_t kind; /* of its transforms */
     const float *x, *dy;
     bool accumulate;
     float *dfilter;
@@ -75,10 +74,15 @@ static size_t tile_floats(const filter_plan *plan, int64_t segment)
     return ra_line((size_t)(plan->values * segment * (plan->in_c + plan->out_c)));
 }
 
+static size_t worker_floats(const filter_plan *plan, int64_t segment)
+{
+    return tile_floats(plan, segment) + ra_outer_scratch(plan->out_c, plan->out_c);
+}
+
 bool ra_winograd_filter_work(const ra_conv *conv, ra_conv_form form, int32_t n, int32_t workers, size_t *bytes)
 {
     filter_plan plan = make_plan(conv, form, n);
-    size_t each = tile_floats(&plan, most_segment(&plan)) + ra_outer_scratch(plan.out_c, plan.out_c), sums;
+    size_t each = worker_floats(&plan, most_segment(&plan)), sums;
     return ra_mul_size((size_t)plan.parts, (size_t)part_floats(&plan), &sums) &&
            ra_conv_bytes(CHANNELS2 + sums, each, workers, bytes);
 }
@@ -108,9 +112,9 @@ static void add_tiles(const filter_job *job, int64_t first, int64_t tiles, int32
     const float *pixels[RA_WINOGRAD_MOST * RA_WINOGRAD_MOST];
     for (int64_t i = 0; i < tiles; i++) {
         ra_winograd_window(job->conv, plan->tile, first + i, job->x + in, job->zeros, pixels);
-        job->micro->winograd[job->kind].input((int32_t)in_c, pixels, x + i * in_c, tiles * in_c);
+        job->micro->winograd[plan->tile == 4].input((int32_t)in_c, pixels, x + i * in_c, tiles * in_c);
         gradient_pixels(job, first + i, out, pixels);
-        job->micro->winograd[job->kind].gradient((int32_t)out_c, pixels, dy + i * out_c, tiles * out_c);
+        job->micro->winograd[plan->tile == 4].gradient((int32_t)out_c, pixels, dy + i * out_c, tiles * out_c);
     }
     for (int64_t i = 0; i < plan->values; i++)
         ra_outer_product(out_c, in_c, tiles, dy + i * tiles * out_c, out_c, x + i * tiles * in_c, in_c, add ? 1 : 0,
@@ -142,9 +146,9 @@ static void taps_task(void *data, int32_t index, int32_t worker)
         int32_t in = block * plan->in_c;
         const float *sums = job->sums + (index / plan->out_c * plan->in_blocks + block) * block_floats(plan) +
                             (int64_t)(index % plan->out_c) * plan->in_c;
-        job->micro->winograd[job->kind].taps(ra_min(plan->in_c, job->conv->in_c - in), sums,
-                                             (int64_t)plan->in_c * plan->out_c, plan->parts, part_floats(plan),
-                                             job->accumulate, job->dfilter + (int64_t)index * 9 * in_c + in, in_c);
+        job->micro->winograd[plan->tile == 4].taps(
+            ra_min(plan->in_c, job->conv->in_c - in), sums, (int64_t)plan->in_c * plan->out_c, plan->parts,
+            part_floats(plan), job->accumulate, job->dfilter + (int64_t)index * 9 * in_c + in, in_c);
     }
 }
 
@@ -154,7 +158,6 @@ void ra_winograd_backward_filter(resattn_context *context, const ra_conv *conv, 
     filter_job job = {.conv = conv,
                       .plan = make_plan(conv, form, n),
                       .micro = ra_micro_kernels(),
-                      .kind = form == RA_CONV_WINOGRAD4,
                       .x = x,
                       .dy = dy,
                       .accumulate = accumulate,
@@ -162,7 +165,7 @@ void ra_winograd_backward_filter(resattn_context *context, const ra_conv *conv, 
                       .zeros = work};
     job.sums = job.zeros + CHANNELS2;
     job.scratch = job.sums + job.plan.parts * part_floats(&job.plan);
-    job.each = tile_floats(&job.plan, job.plan.segment) + ra_outer_scratch(job.plan.out_c, job.plan.out_c);
+    job.each = worker_floats(&job.plan, job.plan.segment);
     memset(job.zeros, 0, CHANNELS2 * sizeof(float));
     ra_parallel(context, block_task, &job, job.plan.in_blocks * job.plan.out_blocks * job.plan.parts);
     ra_parallel(context, taps_task, &job, conv->out_c);

@@ -38,6 +38,7 @@ static void copy_panel(int64_t columns, int64_t depth, const float *b, int64_t b
 /* c (product->c) from rows of b, with the other operand as it is in `product`. */
 static void multiply(ra_product product, int64_t columns, const float *b, int64_t b_row, bool copied, float *panel)
 {
+    const ra_micro *micro = ra_micro_kernels();
     float *c = product.c;
     int64_t whole = copied ? 0 : columns - columns % RA_PANEL;
     product.panel_row = b_row;
@@ -46,7 +47,7 @@ static void multiply(ra_product product, int64_t columns, const float *b, int64_
         product.columns = (int32_t)ra_smaller(COLUMNS, whole - column);
         product.panels = b + column;
         product.c = c + column;
-        ra_micro_kernels()->product(&product);
+        micro->product(&product);
     }
     product.panel_row = RA_PANEL;
     product.panels = panel;
@@ -54,7 +55,7 @@ static void multiply(ra_product product, int64_t columns, const float *b, int64_
         product.columns = (int32_t)ra_smaller(RA_PANEL, columns - column);
         product.c = c + column;
         copy_panel(product.columns, product.depth, b + column, b_row, panel);
-        ra_micro_kernels()->product(&product);
+        micro->product(&product);
     }
 }
 

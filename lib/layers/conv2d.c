@@ -82,10 +82,10 @@ static void backward(const ra_op *op, const ra_run *run)
         ra_conv_backward_bias(run->context, pixels_of(op, run->n), conv.out_c, run->dout, run->accumulate_params,
                               params[BIAS].gradient, run->work);
     ra_conv_fresh_backward_filter(run->context, &conv, run->n, run->in[0], run->dout, run->accumulate_params,
-                            params[WEIGHT].gradient, run->work);
+                                  params[WEIGHT].gradient, run->work);
     if (run->din[0] != NULL)
         ra_conv_fresh_backward_input(run->context, &conv, run->n, run->dout, params[WEIGHT].value, run->accumulate[0],
-                               run->din[0], run->work);
+                                     run->din[0], run->work);
 }
 
 static const ra_op_kind conv2d_op = {

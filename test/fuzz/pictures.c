@@ -38,7 +38,7 @@ static void read_picture(const uint8_t *bytes, size_t size)
     struct bitmap bitmap;
     uint8_t small[7 * 7 * 3];
     /* Few bytes can stand for many pixels, and the sanitizers take seconds for a hundred million. */
-    FUZZ_CHECK(setenv("RESATTN_MOST_PIXELS", "1000000", 1) == 0, "no memory");
+    FUZZ_CHECK(setenv("RESATTN_MOST_PIXELS", "1000000", 0) == 0, "no memory");
     if (bitmap_read(&bitmap, fuzz_file(bytes, size)))
         return;
     FUZZ_CHECK(bitmap.width > 0 && bitmap.height > 0 && bitmap.pixels, "%d x %d", (int)bitmap.width,
